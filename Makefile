@@ -1,0 +1,40 @@
+# Every target does its own set-up (cached under .venv and .cache). On Windows use WSL.
+#
+#   make demo [PROMPT="..."] [SEED=0] [COUNT=10] [PORT=...]   maps, the best map and an image into demo_output/
+#   make test [TESTS="server browser"]                        all tests, or only some folders of tests/
+#   make bench      factor step against plain step, throughput, demo time, import time, memory
+#   make lint       ruff, import-linter, pyright
+#   make eval-tiny  recall of the embedded models on held-out prompts (takes long)
+
+PYTHON ?= python3
+VENV_PYTHON := .venv/bin/python
+TESTS ?= unit repo host server browser
+.DEFAULT_GOAL := help
+
+# Prompts reach the demo through the environment, so that no quote or dollar in one is ever read by a shell.
+ifeq ($(origin PROMPT),command line)
+export FGDM_DEMO_PROMPT := $(value PROMPT)
+endif
+
+.PHONY: help demo test bench lint eval-tiny
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo: setup-demo
+	@$(VENV_PYTHON) -m tools.demo $(if $(SEED),--seed "$(SEED)") $(if $(COUNT),--count "$(COUNT)") $(if $(PORT),--port "$(PORT)")
+
+test: setup-test
+	@$(VENV_PYTHON) -m tools.run_tests $(TESTS)
+
+bench: setup-demo
+	@$(VENV_PYTHON) -m tools.bench
+
+lint: setup-lint
+	@$(VENV_PYTHON) -m tools.lint
+
+eval-tiny: setup-demo
+	@$(VENV_PYTHON) -m comfyui_fgdm.iconworld eval $(EVAL_ARGS)
+
+setup-%:
+	@$(PYTHON) tools/setup_env.py $*
