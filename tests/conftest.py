@@ -1,0 +1,58 @@
+"""Fixtures for all tests.
+
+comfy_host   ComfyUI with this pack inside the test process (tools/inprocess.py): nodes, execution, models.
+             `comfy_host.run(prompt, wanted=["5"]).output("5")`, `comfy_host.call("FGDM_Objects", text=...)`,
+             `comfy_host.engine("comfyui_fgdm.recall")` for classes that must be the ones the host loaded.
+live_server  a real server subprocess with the default cache, shared by the session.
+api_workflow loads a shipped API workflow by file name: `api_workflow("fgdm_best_of_10")`.
+pack_root    the root of the repository.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PACK_ROOT = Path(__file__).resolve().parent.parent
+# Last on the path: the pack's folders `nodes` and `tests` must never hide a module of the host.
+sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != PACK_ROOT]
+sys.path.append(str(PACK_ROOT))
+
+from tools.client import Prompt  # noqa: E402
+from tools.inprocess import InProcessHost, boot  # noqa: E402
+from tools.server import Server  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def pack_root() -> Path:
+    return PACK_ROOT
+
+
+@pytest.fixture(scope="session")
+def comfy_host(tmp_path_factory: pytest.TempPathFactory) -> InProcessHost:
+    return boot(tmp_path_factory.mktemp("comfy_host"))
+
+
+@pytest.fixture(scope="session")
+def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("live_server")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def api_workflow() -> Callable[[str], Prompt]:
+    loaded: dict[str, Any] = {}
+
+    def load(name: str) -> Prompt:
+        if name not in loaded:
+            file = PACK_ROOT / "workflows" / "api" / f"{name}.json"
+            loaded[name] = json.loads(file.read_text(encoding="utf-8"))
+        return copy.deepcopy(loaded[name])
+
+    return load
