@@ -1,0 +1,281 @@
+"""Factor files: an adapter's weights with what they are for, in one safetensors file.
+
+Tensors: the adapter under the key names of the FG-DM release (an optional prefix ``model.diffusion_model.adapter.``
+is dropped), and optionally low-rank changes of the frozen base, ``lora.<UNet weight key>.down`` and ``.up``.
+Metadata: one JSON text under ``fgdm_factor``, the ``FactorInfo``.
+
+The networks are in ``adapter_nets``; their public names are importable from here as well.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from . import filekinds, palettes
+from .adapter_nets import (
+    OFFICIAL_EMB,
+    OFFICIAL_WIDTHS,
+    Adapter,
+    AdapterKeysError,
+    AdapterKind,
+    AdapterSpec,
+    TimeAdapter,
+    build,
+    detect,
+)
+
+__all__ = [
+    "OFFICIAL_EMB",
+    "OFFICIAL_WIDTHS",
+    "Adapter",
+    "AdapterKeysError",
+    "AdapterKind",
+    "AdapterSpec",
+    "FactorFile",
+    "FactorFileError",
+    "FactorInfo",
+    "LoraPair",
+    "TimeAdapter",
+    "build",
+    "detect",
+    "load",
+    "lora_delta",
+    "read_file",
+    "save",
+]
+
+METADATA_KEY = "fgdm_factor"
+PREFIX = "model.diffusion_model.adapter."
+LORA = "lora."
+
+
+class FactorFileError(ValueError):
+    """A file that is no usable factor: which file, what is wrong with it, what it seems to be, what is expected."""
+
+
+@dataclass(frozen=True)
+class FactorInfo:
+    """What a factor draws and which base it was trained on.
+
+    variable: what is drawn, e.g. "segmentation". parents: variables it is conditioned on, beside the text.
+    kind: ``AdapterKind`` value. palette: name of the palette of the maps (None for maps without classes).
+    classes: label indices it was trained to draw (ascending; empty = unknown, any). trained_size: side of the
+    training pictures in pixels. base_family: the frozen base, e.g. "sd15" or "iconworld". latent_channels: of
+    the latent it reads. prediction_type: "eps" or "v", of the base. licence: of these weights, an SPDX name if
+    there is one. training: free JSON record (steps, seed, data, machine ...). blocks: residual blocks a level.
+    """
+
+    variable: str
+    base_family: str
+    kind: str = AdapterKind.PLAIN.value
+    parents: tuple[str, ...] = ()
+    palette: str | None = palettes.COCO.name
+    classes: tuple[int, ...] = ()
+    trained_size: int = 256
+    latent_channels: int = 4
+    prediction_type: str = "eps"
+    licence: str = ""
+    training: dict = field(default_factory=dict, hash=False)
+    blocks: int = 2
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parents", tuple(self.parents))
+        object.__setattr__(self, "classes", tuple(sorted(set(self.classes))))
+        for name in ("variable", "base_family", "licence"):
+            if not isinstance(getattr(self, name), str):
+                raise ValueError(f"{name} must be a text, got {getattr(self, name)!r}")
+        if not self.variable or not self.base_family:
+            raise ValueError("variable and base_family must not be empty")
+        if not all(isinstance(p, str) for p in self.parents):
+            raise ValueError(f"parents must be texts, got {self.parents!r}")
+        for name in ("trained_size", "latent_channels", "blocks"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"{name} must be a whole number >= 1, got {value!r}")
+        if self.kind not in {k.value for k in AdapterKind}:
+            raise ValueError(f"kind must be one of {[k.value for k in AdapterKind]}, got {self.kind!r}")
+        if self.prediction_type not in ("eps", "v"):
+            raise ValueError(f"prediction_type must be 'eps' or 'v', got {self.prediction_type!r}")
+        if not isinstance(self.training, dict):
+            raise ValueError(f"training must be a JSON object, got {self.training!r}")
+        if self.palette is None and self.classes:
+            raise ValueError("classes are given but no palette")
+        if self.palette is not None and self.classes:
+            palettes.get(self.palette).check(self.classes)
+
+    def to_json(self) -> str:
+        """One line of JSON; ``from_json`` reads it back to an equal value."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> FactorInfo:
+        """Inverse of ``to_json``; unknown fields (of later versions) are ignored. ValueError says what is wrong."""
+        try:
+            raw = json.loads(text)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise ValueError(f"not JSON: {error}") from None
+        if not isinstance(raw, dict):
+            raise ValueError(f"expected a JSON object, got {type(raw).__name__}")
+        known = {f.name for f in dataclasses.fields(cls)}
+        try:
+            return cls(**{k: v for k, v in raw.items() if k in known})
+        except TypeError as error:
+            raise ValueError(str(error)) from None
+
+
+OFFICIAL_INFO = FactorInfo(
+    variable="segmentation",
+    base_family="sd15",
+    classes=tuple(c for c in range(182) if c not in palettes.COCO.retired),
+    licence="CreativeML-Open-RAIL-M",
+    training={"note": "no metadata in the file: assumed to be the segmentation factor of the FG-DM release"},
+)
+"""What a file without metadata is taken for if it has exactly the widths of the released adapters."""
+
+
+class LoraPair(NamedTuple):
+    """A low-rank change of one weight: delta = up @ down, with down [rank, in * kh * kw] and up [out, rank]."""
+
+    down: torch.Tensor
+    up: torch.Tensor
+
+
+class FactorFile(NamedTuple):
+    """A factor as read: what it is, the adapter's weights by name, and changes of base weights by UNet weight key."""
+
+    info: FactorInfo
+    adapter: dict[str, torch.Tensor]
+    lora: dict[str, LoraPair]
+
+
+def lora_delta(pair: LoraPair, shape: tuple[int, ...]) -> torch.Tensor:
+    """The change of a weight of that shape, float32; ValueError if it does not fit."""
+    delta = pair.up.float() @ pair.down.float()
+    if delta.numel() != torch.Size(shape).numel() or delta.shape[0] != shape[0]:
+        raise ValueError(f"a low-rank change of {tuple(delta.shape)} does not fit a weight of shape {tuple(shape)}")
+    return delta.reshape(shape)
+
+
+def read_file(path: str | os.PathLike) -> FactorFile:
+    """Read a factor file to CPU tensors of their stored precision, checked: names, shapes, finite values.
+
+    Names and shapes are checked before any tensor is read, so that a large foreign file is refused at once.
+    FactorFileError for everything that is wrong with the file, OSError only for what the disk does.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FactorFileError(f"{path}: no such file; put factor files into models/fgdm_factors")
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            shapes = {k: tuple(file.get_slice(k).get_shape()) for k in file.keys()}  # noqa: SIM118 (no mapping)
+            info, names, pairs = _check(path, shapes, (file.metadata() or {}).get(METADATA_KEY))
+            adapter = {short: _tensor(path, file, long) for short, long in names.items()}
+            lora = {k: LoraPair(*(_tensor(path, file, f"{LORA}{k}.{end}") for end in ("down", "up"))) for k in pairs}
+    except SafetensorError as error:
+        raise FactorFileError(
+            f"{path}: not a readable safetensors file ({error}); it seems to be {filekinds.describe_bytes(path)}"
+        ) from None
+    return FactorFile(info, adapter, lora)
+
+
+def _check(path: Path, shapes: dict, text: str | None) -> tuple[FactorInfo, dict[str, str], list[str]]:
+    """Information, adapter names (short -> as stored) and low-rank keys of a file with these shapes."""
+    info = None
+    if text is not None:
+        try:
+            info = FactorInfo.from_json(text)
+        except ValueError as error:
+            raise FactorFileError(f"{path}: bad metadata {METADATA_KEY!r}: {error}") from None
+    prefixed = {k[len(PREFIX) :]: k for k in shapes if k.startswith(PREFIX)}
+    names = prefixed or {k: k for k in shapes if not k.startswith(LORA)}
+    try:
+        spec = detect({short: shapes[long] for short, long in names.items()}, info.blocks if info else 2)
+    except AdapterKeysError as error:
+        seems = "a damaged factor file" if info else filekinds.describe_names(shapes)
+        raise FactorFileError(
+            f"{path}: no FG-DM adapter ({error}); it seems to be {seems}; expected the keys conv_in.* and body.N.* "
+            f"of an adapter, with or without the prefix {PREFIX}"
+        ) from None
+    if info is None:
+        if spec.widths != OFFICIAL_WIDTHS or spec.in_channels != 4:
+            raise FactorFileError(
+                f"{path}: an adapter for levels of {spec.widths} channels, but no metadata {METADATA_KEY!r} that says "
+                f"what it draws and on which base; only adapters of widths {OFFICIAL_WIDTHS} may lack it"
+            )
+        info = dataclasses.replace(OFFICIAL_INFO, kind=spec.kind.value)
+    if (info.kind, info.latent_channels) != (spec.kind.value, spec.in_channels):
+        raise FactorFileError(
+            f"{path}: metadata says {info.kind} for {info.latent_channels} latent channels, but the weights are "
+            f"{spec.kind.value} for {spec.in_channels}"
+        )
+    return info, names, _lora_keys(path, shapes)
+
+
+def _lora_keys(path: Path, shapes: dict) -> list[str]:
+    stored = [k for k in shapes if k.startswith(LORA)]
+    keys = sorted({k[len(LORA) :].rpartition(".")[0] for k in stored})
+    for key in keys:
+        down, up = (shapes.get(f"{LORA}{key}.{end}", ()) for end in ("down", "up"))
+        if len(down) != 2 or len(up) != 2 or down[0] != up[1]:
+            raise FactorFileError(
+                f"{path}: low-rank change of {key!r} needs down [rank, in] and up [out, rank], got {down} and {up}"
+            )
+    if extra := [k for k in stored if not k.endswith((".down", ".up"))]:
+        raise FactorFileError(f"{path}: unknown tensors {extra[:4]}; low-rank changes end in .down or .up")
+    return keys
+
+
+def _tensor(path: Path, file, name: str) -> torch.Tensor:
+    value = file.get_tensor(name)
+    if not value.is_floating_point():
+        raise FactorFileError(f"{path}: {name} is {value.dtype}, expected floating-point weights")
+    if not torch.isfinite(value.float()).all():
+        raise FactorFileError(f"{path}: {name} holds NaN or infinite values; the file is damaged or training diverged")
+    return value
+
+
+def load(path: str | os.PathLike, ops=nn, device=None, dtype: torch.dtype | None = torch.float32) -> nn.Module:
+    """The adapter of a factor file, in eval mode, with ``.spec`` (AdapterSpec) and ``.info`` (FactorInfo).
+
+    dtype None keeps the precision of the file. Low-rank changes of the base are not part of the module: see
+    ``read_file``. Raises as ``read_file`` does.
+    """
+    file = read_file(path)
+    module = build(detect(file.adapter, file.info.blocks), ops, device, dtype or next(iter(file.adapter.values())).dtype)
+    module.load_state_dict(file.adapter, strict=True)
+    module.info = file.info
+    return module.eval().requires_grad_(False)
+
+
+def save(
+    path: str | os.PathLike,
+    weights: nn.Module | Mapping[str, torch.Tensor],
+    info: FactorInfo,
+    lora: Mapping[str, LoraPair] | None = None,
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Write a factor file, in one step (a reader never sees half a file); ``dtype`` converts, None keeps.
+
+    The file is checked as ``read_file`` would check it, before anything is written.
+    """
+    path = Path(path)
+    state = weights.state_dict() if isinstance(weights, nn.Module) else weights
+    tensors = dict(state)
+    for key, (down, up) in (lora or {}).items():
+        tensors[f"{LORA}{key}.down"], tensors[f"{LORA}{key}.up"] = down, up
+    _check(path, {k: tuple(v.shape) for k, v in tensors.items()}, info.to_json())
+    tensors = {k: v.detach().to("cpu", dtype or v.dtype).contiguous().clone() for k, v in tensors.items()}
+    part = path.with_name(f"{path.name}.part")
+    save_file(tensors, part, metadata={METADATA_KEY: info.to_json()})
+    os.replace(part, path)
