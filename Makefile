@@ -25,13 +25,13 @@ demo: setup-demo
 	@$(VENV_PYTHON) -m tools.demo $(if $(SEED),--seed "$(SEED)") $(if $(COUNT),--count "$(COUNT)") $(if $(PORT),--port "$(PORT)")
 
 test: setup-test
-	@$(VENV_PYTHON) -m tools.run_tests $(TESTS)
+	@cd tests && ../$(VENV_PYTHON) -m pytest $(TESTS) $(PYTEST_ARGS)
 
 bench: setup-demo
 	@$(VENV_PYTHON) -m tools.bench
 
 lint: setup-lint
-	@$(VENV_PYTHON) -m tools.lint
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/lint-imports && .venv/bin/pyright
 
 eval-tiny: setup-demo
 	@$(VENV_PYTHON) -m comfyui_fgdm.iconworld eval $(EVAL_ARGS)

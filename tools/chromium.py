@@ -49,11 +49,8 @@ def try_install(run: Callable[[list[str], str], None], say: Callable[[str], None
     say("installing Chromium through apt-get")
     try:
         run([*sudo, "apt-get", "update", "-q"], "apt-get update")
-        run(
-            [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "-q"]
-            + ["--no-install-recommends", "chromium"],
-            "apt-get install chromium",
-        )
+        install = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "-q"]
+        run([*sudo, *install, "--no-install-recommends", "chromium"], "apt-get install chromium")
     except RuntimeError as error:
         say(f"Chromium could not be installed: {error}")
     return find()

@@ -1,7 +1,7 @@
 """Start and stop a real ComfyUI server with this pack, on 127.0.0.1, in a base folder of its own.
 
-    with Server(base=tmp_path) as server:
-        run = server.client.run(prompt)
+with Server(base=tmp_path) as server:
+    run = server.client.run(prompt)
 """
 
 from __future__ import annotations
@@ -112,7 +112,9 @@ class Server:
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
-                raise ServerError(f"the server ended with code {self._process.returncode} at its start\n{self.log_tail()}")
+                raise ServerError(
+                    f"the server ended with code {self._process.returncode} at its start\n{self.log_tail()}"
+                )
             if self.client.is_up():
                 return self
             time.sleep(0.1)
@@ -157,5 +159,7 @@ class Server:
     def __enter__(self) -> Server:
         return self.start()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()

@@ -86,7 +86,9 @@ def ensure_venv() -> None:
     try:
         run_logged([sys.executable, "-m", "venv", "--clear", str(VENV)], "python3 -m venv")
     except SetupError as error:
-        raise SetupError(f"{error}\nOn Debian and Ubuntu venv is a package of its own: apt-get install python3-venv") from None
+        raise SetupError(
+            f"{error}\nOn Debian and Ubuntu venv is a package of its own: apt-get install python3-venv"
+        ) from None
 
 
 def _stamp(name: str) -> tuple[Path, str]:
