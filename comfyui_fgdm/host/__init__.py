@@ -1,0 +1,1 @@
+"""The one room that imports ComfyUI: model wrapping, folders, sampling, previews."""

@@ -1,0 +1,178 @@
+"""Applying a condition factor to a MODEL gives a MODEL: core samplers, LoRAs and previews then just work."""
+
+from __future__ import annotations
+
+import comfy.lora
+import comfy.model_sampling
+import comfy.patcher_extension
+import torch
+from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
+from comfy.ldm.modules.diffusionmodules.util import timestep_embedding
+
+from ..adapter import AdapterKind
+from .factor import Factor
+
+KEY = "fgdm_factor"
+
+
+class FactorMismatchError(ValueError):
+    """The factor was trained for another kind of base model."""
+
+
+class FactorWrapper:
+    """Runs the adapter on what the UNet sees and adds its features inside the UNet.
+
+    Feature l is added to the output of the last input block of level l, before that output
+    is stored for the skip connection, so the way down and the skip both carry it
+    (blocks 2, 5, 8, 11 of Stable Diffusion 1.5).
+
+    All state of a call lives in that call: nothing is written to the model.
+    """
+
+    def __init__(self, network: torch.nn.Module, kind: AdapterKind, blocks: list[int], strength: float,
+                 sigma_range: tuple[float, float] | None):
+        self.network = network
+        self.kind = kind
+        self.blocks = blocks
+        self.strength = strength
+        self.sigma_range = sigma_range  # (high, low), or None for every step
+
+    def __call__(self, executor, x, timesteps, context=None, y=None, control=None, transformer_options=None, **kwargs):
+        options = {} if transformer_options is None else transformer_options
+        if self._active(options):
+            emb = None
+            if self.kind is AdapterKind.TIME:
+                emb = unet_embedding(executor.class_obj, x, timesteps, y, options)
+            features = dict(zip(self.blocks, self.network(x, emb)))
+            options = with_input_block_patch(options, lambda h, o: self._add(h, o, features))
+        return executor(x, timesteps, context, y, control, options, **kwargs)
+
+    def _active(self, options) -> bool:
+        if self.sigma_range is None:
+            return True
+        high, low = self.sigma_range
+        return low <= float(options["sigmas"][0]) <= high
+
+    def _add(self, h: torch.Tensor, options, features: dict[int, torch.Tensor]) -> torch.Tensor:
+        feature = features.get(options["block"][1])
+        if feature is None:
+            return h
+        return h + feature if self.strength == 1.0 else h + self.strength * feature
+
+
+def apply_factor(model, factor: Factor, strength: float = 1.0, start_percent: float = 0.0, end_percent: float = 1.0):
+    """A clone of ``model`` whose UNet carries the factor; ``model`` itself is left as it is.
+
+    strength:  multiplies the features and the low-rank deltas; 0 gives the plain model bit for bit.
+    start_percent, end_percent:  part of the noise schedule in which the features are added, 0..1
+        as in core's ControlNet nodes, read from the model's schedule now. Low-rank deltas,
+        where a file has them, hold for all steps.
+    Raises FactorMismatchError if the factor belongs to another base family.
+    """
+    if not 0.0 <= start_percent <= end_percent <= 1.0:
+        raise ValueError(
+            f"start_percent {start_percent:g} and end_percent {end_percent:g}: give 0 <= start <= end <= 1, "
+            "for example 0 and 1 for all steps."
+        )
+    blocks = check_fit(model, factor)
+    patched = model.clone()
+    if strength == 0.0:
+        return patched
+
+    sigma_range = None
+    if (start_percent, end_percent) != (0.0, 1.0):
+        sampling = model.get_model_object("model_sampling")
+        sigma_range = (sampling.percent_to_sigma(start_percent), sampling.percent_to_sigma(end_percent))
+    wrapper = FactorWrapper(factor.patcher.model, factor.spec.kind, blocks, strength, sigma_range)
+    patched.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL, KEY, wrapper)
+
+    others = [m for m in patched.get_additional_models_with_key(KEY) if not m.is_clone(factor.patcher)]
+    patched.set_additional_models(KEY, [*others, factor.patcher])
+    if factor.lora:
+        add_low_rank(patched, factor, strength)
+    return patched
+
+
+def check_fit(model, factor: Factor) -> list[int]:
+    """Ids of the input blocks that take the features, one a level. Raises FactorMismatchError."""
+    unet = model.get_model_object("diffusion_model")
+    family = factor.info.base_family
+    what = f"factor: {factor.name!r} was trained on {family}"
+    if not isinstance(unet, UNetModel):
+        raise FactorMismatchError(
+            f"{what}, a Stable-Diffusion-shaped UNet, but 'model' is a {type(unet).__name__}. "
+            f"Load a checkpoint of the family {family}."
+        )
+    spec, blocks, widths = factor.spec, *level_ends(unet)
+    wrong = []
+    if tuple(spec.widths) != widths:
+        wrong.append(f"level widths {list(spec.widths)} against {list(widths)} of the model")
+    if spec.in_channels != unet.in_channels:
+        wrong.append(f"{spec.in_channels} latent channels against {unet.in_channels} of the model")
+    if spec.kind is AdapterKind.TIME and spec.emb_channels != 4 * unet.model_channels:
+        wrong.append(f"a time embedding of {spec.emb_channels} against {4 * unet.model_channels} of the model")
+    expected, found = factor.info.prediction_type, prediction_type(model)
+    if expected and found and expected != found:
+        wrong.append(f"{expected} prediction against {found} prediction of the model")
+    if wrong:
+        raise FactorMismatchError(
+            f"{what} and does not fit 'model': {'; '.join(wrong)}. "
+            f"Load a checkpoint of the family {family}, or a factor made for this model."
+        )
+    return blocks
+
+
+def level_ends(unet: UNetModel) -> tuple[list[int], tuple[int, ...]]:
+    """Id of the last input block of each level, and the widths there ([2, 5, 8, 11] for SD 1.5)."""
+    ends, last = [], -1
+    for blocks in unet.num_res_blocks:
+        last += blocks + 1  # block 0 is the stem, and a down-sampler opens each later level
+        ends.append(last)
+    return ends, tuple(mult * unet.model_channels for mult in unet.channel_mult)
+
+
+def prediction_type(model) -> str | None:
+    """'eps' or 'v' as the model samples now (a patch may have changed it), None for any other."""
+    sampling = model.get_model_object("model_sampling")
+    if isinstance(sampling, comfy.model_sampling.V_PREDICTION):
+        return "v"
+    if isinstance(sampling, comfy.model_sampling.EPS) and not isinstance(sampling, comfy.model_sampling.X0):
+        return "eps"
+    return None
+
+
+def unet_embedding(unet: UNetModel, x, timesteps, y, options) -> torch.Tensor:
+    """The embedding (B, 4 * model_channels) that the UNet's own blocks will see for this call."""
+    emb = unet.time_embed(timestep_embedding(timesteps, unet.model_channels).to(x.dtype))
+    for patch in options.get("patches", {}).get("emb_patch", ()):
+        emb = patch(emb, unet.model_channels, options)
+    if unet.num_classes is not None:
+        emb = emb + unet.label_emb(y)
+    return emb
+
+
+def with_input_block_patch(options: dict, patch) -> dict:
+    """A copy of transformer_options with one more patch before the skip connections are stored."""
+    patches = dict(options.get("patches", {}))
+    patches["input_block_patch"] = [*patches.get("input_block_patch", ()), patch]
+    return {**options, "patches": patches}
+
+
+def add_low_rank(model, factor: Factor, strength: float) -> None:
+    """Add the file's low-rank deltas (up @ down) to the weights of the clone, as core does for a LoRA."""
+    weights = model.model.state_dict()
+    named: dict[str, torch.Tensor] = {}
+    targets: dict[str, str] = {}
+    for key, pair in factor.lora.items():
+        target = "diffusion_model." + key
+        shape = weights[target].shape if target in weights else None
+        if shape is None or (pair.up.shape[0], pair.down.shape[1]) != (shape[0], shape[1:].numel()):
+            raise FactorMismatchError(
+                f"factor: {factor.name!r} holds a low-rank change of {key}, "
+                f"{'which the model lacks' if shape is None else f'which is {list(shape)} in the model'}. "
+                f"Load a checkpoint of the family {factor.info.base_family}."
+            )
+        targets[target] = target
+        named[target + ".lora_up.weight"] = pair.up
+        named[target + ".lora_down.weight"] = pair.down
+    model.add_patches(comfy.lora.load_lora(named, targets), strength)

@@ -1,0 +1,51 @@
+"""A condition factor as the host holds it: the adapter network under the host's memory management."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import comfy.model_management
+import comfy.model_patcher
+import comfy.ops
+
+from .. import adapter
+from . import folders
+
+
+@dataclass(frozen=True)
+class Factor:
+    """One loaded factor file. Shared by every model it is applied to; never written to.
+
+    ``patcher`` wraps the adapter, so that the host loads, moves and counts it;
+    ``lora`` holds the low-rank deltas of the frozen base, empty for most files.
+    """
+
+    name: str
+    info: adapter.FactorInfo
+    spec: adapter.AdapterSpec
+    patcher: comfy.model_patcher.ModelPatcher
+    lora: Mapping[str, adapter.LoraPair]
+
+
+def load_factor(name: str) -> Factor:
+    """Read a factor file of the ``fgdm_factors`` folders.
+
+    Raises adapter.FactorFileError if it is missing, damaged or something else.
+    The network is built with casting operations: its weights stay in the file's precision
+    and are cast to that of the UNet at use, wherever the host keeps them.
+    """
+    path = folders.factor_path(name)
+    folders.verify_embedded(path)
+    file = adapter.read_file(path)
+    spec = adapter.detect(file.adapter, file.info.blocks)
+    network = adapter.build(spec, ops=comfy.ops.manual_cast, dtype=next(iter(file.adapter.values())).dtype)
+    patcher = comfy.model_patcher.CoreModelPatcher(
+        network,
+        load_device=comfy.model_management.get_torch_device(),
+        offload_device=comfy.model_management.unet_offload_device(),
+    )
+    # Under dynamic VRAM the host stages weights itself and wants the file's own tensors.
+    network.load_state_dict(file.adapter, assign=patcher.is_dynamic())
+    network.eval().requires_grad_(False)
+    return Factor(name=name, info=file.info, spec=spec, patcher=patcher, lora=file.lora)

@@ -1,0 +1,58 @@
+"""Progress and previews while candidates appear."""
+
+from __future__ import annotations
+
+import comfy.utils
+import latent_preview
+import torch
+from PIL import Image
+
+PREVIEW_SIDE = 512
+
+
+class CandidateProgress:
+    """One progress bar over all steps of all candidates.
+
+    The preview is a sheet of the finished maps; where the host has latent previews switched
+    on, the maps in the making follow them.
+    """
+
+    def __init__(self, model, count: int, steps: int):
+        self.steps = steps
+        self.total = count * steps
+        self.bar = comfy.utils.ProgressBar(self.total)
+        self.previewer = latent_preview.get_previewer(model.load_device, model.model.latent_format)
+        self.done: list[Image.Image] = []
+
+    def step(self, first: int, batch: int, step: int, x0: torch.Tensor) -> None:
+        """Report that ``step`` (0-based) of candidates first .. first + batch - 1 is done; x0 (B, C, h, w)."""
+        preview = None
+        if self.previewer is not None:
+            started = [self.previewer.decode_latent_to_preview(x0[i : i + 1]) for i in range(batch)]
+            preview = sheet(self.done + started)
+        # Samplers may take more or fewer steps than asked for; the bar must not run past this batch.
+        value = first * self.steps + batch * min(step + 1, self.steps)
+        self.bar.update_absolute(value, self.total, preview)
+
+    def finished(self, pictures: list[torch.Tensor]) -> None:
+        """Show all maps decoded so far, given as IMAGE batches (B, H, W, 3)."""
+        maps = torch.cat(pictures).float().clamp(0, 1).mul(255).round().to(device="cpu", dtype=torch.uint8)
+        self.done = [Image.fromarray(one.numpy()) for one in maps]
+        self.bar.update_absolute(len(self.done) * self.steps, self.total, sheet(self.done))
+
+
+def sheet(pictures: list[Image.Image]) -> tuple[str, Image.Image, int]:
+    """Pictures side by side in a near-square grid, as a preview for the host's progress bar.
+
+    Pictures are scaled to the largest among them without smoothing: maps have hard edges.
+    """
+    width, height = max(p.width for p in pictures), max(p.height for p in pictures)
+    columns = 1
+    while columns * columns < len(pictures):
+        columns += 1
+    rows = -(-len(pictures) // columns)
+    out = Image.new("RGB", (columns * width, rows * height), (32, 32, 32))
+    for index, picture in enumerate(pictures):
+        scaled = picture.convert("RGB").resize((width, height), Image.Resampling.NEAREST)
+        out.paste(scaled, (index % columns * width, index // columns * height))
+    return "PNG", out, PREVIEW_SIDE

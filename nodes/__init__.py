@@ -1,0 +1,24 @@
+"""The nodes of the pack, one file for each step of a user's work."""
+
+from comfy_api.latest import ComfyExtension, io
+
+
+class FGDMExtension(ComfyExtension):
+    """Registers the model folders and the tiny model family, and lists the nodes."""
+
+    async def on_load(self) -> None:
+        from ..comfyui_fgdm.host import family, folders
+
+        folders.register()
+        family.register()
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        from .apply_factor import ApplyFactor
+        from .best_of_n import BestOfN
+        from .candidate_noise import CandidateNoise
+        from .decode_map import DecodeMap
+        from .load_factor import LoadFactor
+        from .objects import Objects
+        from .sample_maps import SampleMaps
+
+        return [LoadFactor, ApplyFactor, Objects, SampleMaps, CandidateNoise, BestOfN, DecodeMap]

@@ -1,0 +1,55 @@
+"""Apply factor: MODEL -> MODEL, so that any core sampler samples maps."""
+
+from comfy_api.latest import io
+
+from .types import CATEGORY, FactorType
+
+
+class ApplyFactor(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="FGDM_ApplyFactor",
+            display_name="Apply Factor (FG-DM)",
+            category=CATEGORY,
+            description="Makes a model sample maps of a factor (for example segmentation maps) instead of pictures. "
+            "The result is an ordinary MODEL for KSampler and other samplers; the input model stays as it is.",
+            search_aliases=["fg-dm", "factor graph", "segmentation map model"],
+            inputs=[
+                io.Model.Input("model", tooltip="The base model the factor was trained on, as loaded or with LoRAs."),
+                FactorType.Input("factor", tooltip="The factor from Load Factor."),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=0.0,
+                    max=2.0,
+                    step=0.01,
+                    tooltip="How strongly the factor acts: 1 as trained, 0 exactly the plain model.",
+                ),
+                io.Float.Input(
+                    "start_percent",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.001,
+                    advanced=True,
+                    tooltip="Part of the sampling, 0 to 1, at which the factor starts to act.",
+                ),
+                io.Float.Input(
+                    "end_percent",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.001,
+                    advanced=True,
+                    tooltip="Part of the sampling, 0 to 1, at which the factor stops to act.",
+                ),
+            ],
+            outputs=[io.Model.Output("model", display_name="model", tooltip="A model that samples maps.")],
+        )
+
+    @classmethod
+    def execute(cls, model, factor, strength, start_percent, end_percent) -> io.NodeOutput:
+        from ..comfyui_fgdm.host.apply import apply_factor
+
+        return io.NodeOutput(apply_factor(model, factor, strength, start_percent, end_percent))

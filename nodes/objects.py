@@ -1,0 +1,54 @@
+"""Objects: which classes of the palette a text asks for."""
+
+from comfy_api.latest import io
+
+from .types import CATEGORY, FactorType, ObjectsType
+
+
+class Objects(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="FGDM_Objects",
+            display_name="Objects (FG-DM)",
+            category=CATEGORY,
+            description="Finds the objects that a map of a prompt should hold: from the prompt itself, or from a list.",
+            search_aliases=["fg-dm", "object list", "object recall", "nouns of a prompt"],
+            inputs=[
+                io.String.Input(
+                    "text",
+                    multiline=True,
+                    dynamic_prompts=False,
+                    default="a dog and a bicycle under a tree",
+                    tooltip="The prompt, or a list of class names separated by commas, semicolons or lines: "
+                    "'dog, bicycle, tree'. Plurals and common synonyms are understood.",
+                ),
+                io.Combo.Input(
+                    "mode",
+                    options=["auto", "prompt", "list"],
+                    default="auto",
+                    tooltip="How to read the text. auto: as a list if every entry between commas is a class, else as a "
+                    "prompt. list: every entry must be an object, unknown ones are reported.",
+                ),
+                FactorType.Input(
+                    "factor",
+                    optional=True,
+                    tooltip="With a factor, objects that it was not trained to draw are left out and reported.",
+                ),
+            ],
+            outputs=[
+                ObjectsType.Output("objects", display_name="objects", tooltip="For Best of N and Sample Maps."),
+                io.String.Output("names", display_name="names", tooltip="The matched class names, comma separated."),
+                io.String.Output("report", display_name="report", tooltip="What was matched, left out, and why."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, text, mode, factor=None) -> io.NodeOutput:
+        from ..comfyui_fgdm import objects
+
+        query = objects.parse(text, mode)
+        if factor is not None:
+            query = objects.restrict(query, factor.info.classes)
+        report = objects.describe(query)
+        return io.NodeOutput(query, query.text, report, ui={"text": (report,)})

@@ -1,0 +1,107 @@
+"""Sample maps: candidates, scores and the best map in one node, for the common case."""
+
+from comfy_api.latest import io, ui
+
+from .types import CATEGORY, FactorType, ObjectsType
+
+
+class SampleMaps(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        import comfy.samplers
+
+        return io.Schema(
+            node_id="FGDM_SampleMaps",
+            display_name="Sample Maps, Best of N (FG-DM)",
+            category=CATEGORY,
+            description="Samples several segmentation maps of a prompt, scores each by the objects it holds, and "
+            "gives the best: Apply Factor, Candidate Noise, a sampler, VAE Decode and Best of N in one.",
+            search_aliases=["fg-dm", "factor graph", "best of n", "segmentation map", "layout", "object recall"],
+            inputs=[
+                io.Model.Input("model", tooltip="The plain base model; the factor is applied to it inside this node."),
+                FactorType.Input("factor", tooltip="The segmentation factor from Load Factor."),
+                io.Conditioning.Input("positive", tooltip="The prompt, encoded."),
+                io.Conditioning.Input("negative", tooltip="The negative prompt, encoded; usually empty for maps."),
+                io.Vae.Input("vae", tooltip="The VAE of the base model; it turns latents into maps."),
+                ObjectsType.Input("objects", tooltip="The objects a good map should hold, from Objects."),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFFFFFFFFFF,
+                    control_after_generate=True,
+                    tooltip="Seed of the first candidate; candidate k is what seed + k alone would make.",
+                ),
+                io.Int.Input("count", default=10, min=1, max=64, tooltip="How many maps to sample (the N of best of N)."),
+                io.Int.Input("steps", default=10, min=1, max=1000, tooltip="Sampling steps; maps need few, 10 to 20."),
+                io.Float.Input(
+                    "cfg", default=4.0, min=0.0, max=100.0, step=0.1, round=0.01, tooltip="Guidance scale of the maps."
+                ),
+                io.Combo.Input(
+                    "sampler",
+                    options=comfy.samplers.KSampler.SAMPLERS,
+                    default="ddim",
+                    tooltip="Sampler. Those that add noise on the way sample one candidate at a time.",
+                ),
+                io.Combo.Input(
+                    "scheduler",
+                    options=comfy.samplers.KSampler.SCHEDULERS,
+                    default="normal",
+                    tooltip="How the noise levels of the steps are spaced.",
+                ),
+                io.Int.Input(
+                    "width",
+                    default=0,
+                    min=0,
+                    max=4096,
+                    step=8,
+                    tooltip="Width of the maps in pixels, a multiple of 8; 0 = the size the factor was trained at.",
+                ),
+                io.Int.Input(
+                    "height",
+                    default=0,
+                    min=0,
+                    max=4096,
+                    step=8,
+                    tooltip="Height of the maps in pixels, a multiple of 8; 0 = the size the factor was trained at.",
+                ),
+                io.Int.Input(
+                    "batch_size",
+                    default=5,
+                    min=1,
+                    max=64,
+                    advanced=True,
+                    tooltip="How many candidates are sampled at once. It is halved where memory runs out.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output("best", display_name="best map", tooltip="The map with the highest recall."),
+                io.Image.Output("maps", display_name="all maps", tooltip="All maps, in the order of their seeds."),
+                io.Image.Output("chart", display_name="chart", tooltip="All maps with what each holds, as a picture."),
+                io.Float.Output("recall", display_name="recall", tooltip="Recall of the best map, 0 to 1."),
+                io.String.Output("json", display_name="json", tooltip="All scores and seeds as JSON."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, model, factor, positive, negative, vae, objects, seed, count, steps, cfg, sampler, scheduler, width, height,
+        batch_size,
+    ) -> io.NodeOutput:  # fmt: skip
+        from ..comfyui_fgdm.host.reading import score_maps
+        from ..comfyui_fgdm.host.search import MapSettings, sample_maps
+
+        settings = MapSettings(
+            count=count, batch_size=batch_size, steps=steps, cfg=cfg, sampler=sampler, scheduler=scheduler,
+            width=width, height=height,
+        )  # fmt: skip
+        maps = sample_maps(model, factor, positive, negative, vae, seed, settings)
+        result = score_maps(maps, objects, factor, seed=seed, strict=False)
+        return io.NodeOutput(
+            maps[result.best],
+            maps,
+            result.chart,
+            result.recall,
+            result.json,
+            ui=ui.PreviewImage(result.chart, cls=cls),
+        )

@@ -1,0 +1,99 @@
+"""The tiny family inside a real ComfyUI, and short ways to run it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+CHECKPOINT = "fgdm-iconworld.safetensors"
+FACTOR = "fgdm-iconworld-segmentation.safetensors"
+WIDTHS, CHANNELS, EMB = (64, 96, 128), 8, 128
+PROMPT = "a dog and a bicycle under a tree"
+
+
+@dataclass
+class Tiny:
+    """The shipped family as core nodes load it."""
+
+    host: Any
+    model: Any
+    clip: Any
+    vae: Any
+
+    def encode(self, text: str) -> Any:
+        return self.host.call("CLIPTextEncode", clip=self.clip, text=text)[0]
+
+    def latent(self, batch: int = 1, size: int = 128) -> dict:
+        return {"samples": torch.zeros(batch, CHANNELS, size // 8, size // 8)}
+
+    def sample(self, model, *, seed: int = 7, batch: int = 1, size: int = 128, steps: int = 3, cfg: float = 3.0,
+               sampler: str = "euler", text: str = PROMPT) -> torch.Tensor:
+        """Latents (B, C, h, w) of core's KSampler."""
+        (out,) = self.host.call(
+            "KSampler", model=model, seed=seed, steps=steps, cfg=cfg, sampler_name=sampler, scheduler="normal",
+            positive=self.encode(text), negative=self.encode(""), latent_image=self.latent(batch, size), denoise=1.0,
+        )  # fmt: skip
+        return out["samples"]
+
+    def apply(self, factor, model=None, strength: float = 1.0, start: float = 0.0, end: float = 1.0):
+        return self.host.call(
+            "FGDM_ApplyFactor", model=self.model if model is None else model, factor=factor, strength=strength,
+            start_percent=start, end_percent=end,
+        )[0]  # fmt: skip
+
+    def load(self, name: str = FACTOR):
+        return self.host.call("FGDM_LoadFactor", factor_name=name)[0]
+
+    def sample_maps(self, factor, *, vae=None, objects=None, seed: int = 11, count: int = 3, batch: int = 2,
+                    steps: int = 2, sampler: str = "ddim", size: int = 0) -> tuple:
+        if objects is None:
+            objects = self.host.call("FGDM_Objects", text=PROMPT, mode="auto")[0]
+        return self.host.call(
+            "FGDM_SampleMaps", model=self.model, factor=factor, positive=self.encode(PROMPT), negative=self.encode(""),
+            vae=vae or self.vae, objects=objects, seed=seed, count=count, steps=steps, cfg=3.0, sampler=sampler,
+            scheduler="normal", width=size, height=size, batch_size=batch,
+        )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def tiny(comfy_host) -> Tiny:
+    model, clip, vae = comfy_host.call("CheckpointLoaderSimple", ckpt_name=CHECKPOINT)
+    return Tiny(comfy_host, model, clip, vae)
+
+
+@pytest.fixture(scope="session")
+def factor(tiny):
+    return tiny.load()
+
+
+@pytest.fixture(scope="session")
+def factor_folder(comfy_host) -> Path:
+    folder = comfy_host.base / "models" / "fgdm_factors"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_factor(comfy_host, factor_folder):
+    """Write a factor file with random weights; returns its name. Keywords change its FactorInfo."""
+    adapter = comfy_host.engine("comfyui_fgdm.adapter")
+
+    def make(name: str, kind: str = "adapter", widths=WIDTHS, channels: int = CHANNELS, emb: int = EMB, lora=None, **info):
+        spec = adapter.AdapterSpec(adapter.AdapterKind(kind), tuple(widths), channels, emb if "time" in kind else 0)
+        torch.manual_seed(len(name))
+        network = adapter.build(spec)
+        for parameter in network.parameters():
+            torch.nn.init.normal_(parameter, std=0.05)
+        facts = {
+            "variable": "segmentation", "base_family": "iconworld", "kind": kind, "latent_channels": channels,
+            "prediction_type": "v", "trained_size": 128, **info,
+        }  # fmt: skip
+        adapter.save(factor_folder / name, network, adapter.FactorInfo(**facts), lora)
+        comfy_host.folder_paths.filename_list_cache.clear()
+        return name
+
+    return make
