@@ -1,0 +1,76 @@
+"""Every node registers and is documented: tooltips, help page, locale keys, a workflow that uses it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = sorted((ROOT / "nodes").glob("*.py"))
+NODE_IDS = sorted({found for file in SOURCES for found in re.findall(r'node_id="(\w+)"', file.read_text("utf-8"))})
+
+
+def schema(comfy_host: Any, node_id: str) -> Any:
+    return comfy_host.node(node_id).GET_SCHEMA()
+
+
+def test_there_are_nodes() -> None:
+    assert NODE_IDS
+
+
+def test_every_node_of_the_source_registers(comfy_host: Any) -> None:
+    registered = {
+        node_id
+        for node_id, cls in comfy_host.nodes.NODE_CLASS_MAPPINGS.items()
+        if getattr(cls, "RELATIVE_PYTHON_MODULE", "").endswith(".fgdm")
+    }
+    assert registered == set(NODE_IDS)
+
+
+@pytest.mark.parametrize("node_id", NODE_IDS)
+def test_schema_is_complete(comfy_host: Any, node_id: str) -> None:
+    node = schema(comfy_host, node_id)
+    assert node_id.startswith("FGDM_")
+    assert node.display_name and node.description
+    assert node.category.split("/")[0] == "FGDM"
+    for item in [*node.inputs, *node.outputs]:
+        assert item.tooltip, f"{node_id}.{item.id} has no tooltip"
+    assert all(output.id and output.display_name for output in node.outputs)
+
+
+@pytest.mark.parametrize("node_id", NODE_IDS)
+def test_help_page_covers_every_input_and_output(comfy_host: Any, node_id: str) -> None:
+    page = (ROOT / "web" / "docs" / node_id / "en.md").read_text("utf-8")
+    node = schema(comfy_host, node_id)
+    missing = [item.id for item in node.inputs if f"`{item.id}`" not in page]
+    missing += [item.display_name for item in node.outputs if f"`{item.display_name}`" not in page]
+    assert not missing, f"web/docs/{node_id}/en.md does not explain {missing}"
+
+
+def test_no_help_page_without_a_node() -> None:
+    assert sorted(folder.name for folder in (ROOT / "web" / "docs").iterdir()) == NODE_IDS
+
+
+def test_locale_has_every_node_and_nothing_else(comfy_host: Any) -> None:
+    locale = json.loads((ROOT / "locales" / "en" / "nodeDefs.json").read_text("utf-8"))
+    assert sorted(locale) == NODE_IDS
+    for node_id in NODE_IDS:
+        node, entry = schema(comfy_host, node_id), locale[node_id]
+        assert entry["display_name"] == node.display_name
+        assert entry["description"] == node.description
+        assert {key: value["tooltip"] for key, value in entry["inputs"].items()} == {
+            item.id: item.tooltip for item in node.inputs
+        }, node_id
+        assert {key: value["tooltip"] for key, value in entry["outputs"].items()} == {
+            str(index): item.tooltip for index, item in enumerate(node.outputs)
+        }, node_id
+
+
+def test_every_node_is_in_a_workflow() -> None:
+    files = (ROOT / "workflows" / "api").glob("*.json")
+    used = {node["class_type"] for file in files for node in json.loads(file.read_text("utf-8")).values()}
+    assert not set(NODE_IDS) - used, "no shipped workflow shows these nodes"

@@ -1,0 +1,290 @@
+"""`make demo`: a prompt becomes maps, the best map and an image, through the shipped workflow on a real server.
+
+Writes demo_output/{maps/*.png, scores.json, chart.png, best_map.png, image.png, contact_sheet.png}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tools import host_source
+from tools.client import Event, Prompt, RequestError, Run
+from tools.server import CACHE, ROOT, Server, ServerError, port_is_free
+
+if TYPE_CHECKING:
+    import torch
+
+    from comfyui_fgdm.objects import ObjectQuery
+
+WORKFLOW = ROOT / "workflows" / "api" / "fgdm_best_of_10.json"
+WEIGHTS = ROOT / "comfyui_fgdm" / "data" / "weights"
+FACTOR = WEIGHTS / "fgdm_factors" / "fgdm-iconworld-segmentation.safetensors"
+JUDGE = WEIGHTS / "judge" / "fgdm-iconworld-judge.safetensors"
+OUTPUT = ROOT / "demo_output"
+MAX_COUNT = 64  # of Sample Maps
+STAGES = {
+    "CheckpointLoaderSimple": "loading the models",
+    "FGDM_SampleMaps": "sampling maps",
+    "KSampler": "sampling the image from the best map",
+}
+
+
+class DemoError(RuntimeError):
+    """Worded for the person at the terminal."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the demo was asked for; None leaves what the workflow says."""
+
+    text: str | None = None
+    seed: int | None = None
+    count: int | None = None
+    port: int | None = None
+
+
+@dataclass(frozen=True)
+class Captured:
+    """Node ids of a prepared prompt whose outputs the demo collects."""
+
+    best: str
+    maps: str
+    chart: str
+    scores: str
+    image: str
+
+
+def read_request(argv: list[str], environment: dict[str, str]) -> Request:
+    """Command line and FGDM_DEMO_PROMPT. Raises DemoError for what cannot be run."""
+    parser = argparse.ArgumentParser(prog="demo", description=__doc__)
+    parser.add_argument("--prompt", default=environment.get("FGDM_DEMO_PROMPT"))
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--count", type=int, help=f"number of maps, 1 to {MAX_COUNT}")
+    parser.add_argument("--port", type=int, help="a free port on 127.0.0.1; without it any")
+    given = parser.parse_args(argv)
+    if given.prompt is not None and not given.prompt.strip():
+        raise DemoError('the prompt is empty; write for example: make demo PROMPT="a dog and a bicycle under a tree"')
+    if given.seed is not None and not 0 <= given.seed < 2**64:
+        raise DemoError(f"SEED={given.seed} is out of range; write 0 to {2**64 - 1}")
+    if given.count is not None and not 1 <= given.count <= MAX_COUNT:
+        raise DemoError(f"COUNT={given.count} is out of range; write 1 to {MAX_COUNT} maps")
+    if given.port is not None and not 1 <= given.port <= 65535:
+        raise DemoError(f"PORT={given.port} is out of range; write 1 to 65535, or leave it out")
+    if given.port is not None and not port_is_free(given.port):
+        raise DemoError(
+            f"port {given.port} on 127.0.0.1 is in use; name another one, or leave PORT out to get a free one"
+        )
+    return Request(given.prompt, given.seed, given.count, given.port)
+
+
+def nodes_of(prompt: Prompt, class_type: str) -> list[str]:
+    return [node_id for node_id, node in prompt.items() if node["class_type"] == class_type]
+
+
+def the_node(prompt: Prompt, class_type: str) -> str:
+    found = nodes_of(prompt, class_type)
+    if len(found) != 1:
+        raise DemoError(f"the workflow has {len(found)} nodes of type {class_type}, the demo needs one")
+    return found[0]
+
+
+def upstream(prompt: Prompt, node_id: str) -> set[str]:
+    """A node and everything it depends on."""
+    seen: set[str] = set()
+    todo = [node_id]
+    while todo:
+        current = todo.pop()
+        if current not in seen:
+            seen.add(current)
+            todo += [value[0] for value in prompt[current]["inputs"].values() if isinstance(value, list)]
+    return seen
+
+
+def default_text(prompt: Prompt) -> str:
+    """The prompt text a workflow comes with: the one encoded for the maps."""
+    positive = prompt[the_node(prompt, "FGDM_SampleMaps")]["inputs"]["positive"][0]
+    text = prompt[positive]["inputs"]["text"]
+    return text if isinstance(text, str) else prompt[text[0]]["inputs"]["value"]
+
+
+def prepare(prompt: Prompt, request: Request) -> Captured:
+    """Put what was asked for into the workflow, and see that every result is saved by some node."""
+    sampler = the_node(prompt, "FGDM_SampleMaps")
+    if request.text is not None:
+        old = default_text(prompt)
+        for node in prompt.values():
+            node["inputs"].update({name: request.text for name, value in node["inputs"].items() if value == old})
+    if request.seed is not None:
+        for node_id in (sampler, the_node(prompt, "KSampler")):
+            prompt[node_id]["inputs"]["seed"] = request.seed
+    if request.count is not None:
+        prompt[sampler]["inputs"]["count"] = request.count
+
+    def saved(socket: int) -> str:
+        for node_id in nodes_of(prompt, "SaveImage"):
+            if prompt[node_id]["inputs"]["images"] == [sampler, socket]:
+                return node_id
+        name = f"demo_{socket}"
+        prompt[name] = {
+            "class_type": "SaveImage",
+            "inputs": {"images": [sampler, socket], "filename_prefix": f"fgdm/{name}"},
+        }
+        return name
+
+    images = [
+        node_id
+        for node_id in nodes_of(prompt, "SaveImage")
+        if the_node(prompt, "KSampler") in upstream(prompt, node_id)
+    ]
+    if len(images) != 1:
+        raise DemoError(f"the workflow saves {len(images)} images, the demo needs one")
+    prompt["demo_scores"] = {"class_type": "PreviewAny", "inputs": {"source": [sampler, 4]}}
+    return Captured(best=saved(0), maps=saved(1), chart=saved(2), scores="demo_scores", image=images[0])
+
+
+def objects_of(text: str) -> ObjectQuery:
+    """The objects that the embedded factor can draw. Raises DemoError if there is none."""
+    from comfyui_fgdm import adapter, objects
+
+    info = adapter.read_file(FACTOR)[0]
+    try:
+        return objects.restrict(objects.parse(text), info.classes)
+    except objects.ObjectsError as error:
+        raise DemoError(str(error)) from None
+
+
+def fresh_output() -> None:
+    """Make demo_output; of an earlier run only what the demo itself writes is removed."""
+    shutil.rmtree(OUTPUT / "maps", ignore_errors=True)
+    for name in ("scores.json", "chart.png", "best_map.png", "image.png", "contact_sheet.png"):
+        (OUTPUT / name).unlink(missing_ok=True)
+    (OUTPUT / "maps").mkdir(parents=True)
+
+
+def run_workflow(server: Server, prompt: Prompt, started: float) -> Run:
+    def narrate(event: Event) -> None:
+        stage = STAGES.get(prompt.get(event.data.get("node") or "", {}).get("class_type", ""))
+        if event.type == "executing" and stage:
+            say(f"{stage} ({time.monotonic() - started:.1f} s)")
+
+    try:
+        run = server.client.run(prompt, narrate)
+    except RequestError as error:
+        raise DemoError(f"the server refused the workflow: {refusal(error.body)}") from None
+    if run.status != "success":
+        raise DemoError(f"the workflow ended with {run.status}: {run.error.get('exception_message', '').strip()}")
+    return run
+
+
+def refusal(body: dict[str, Any]) -> str:
+    reasons = [body.get("error", {}).get("message", "")]
+    for node in (body.get("node_errors") or {}).values():
+        reasons += [f"{node['class_type']}: {error['message']} ({error['details']})" for error in node["errors"]]
+    return "; ".join(reasons)
+
+
+def picture(data: bytes) -> torch.Tensor:
+    """An encoded picture as float [H, W, 3] in 0..1."""
+    import numpy as np
+    import torch
+    from PIL import Image
+
+    return torch.from_numpy(np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), dtype=np.float32) / 255)
+
+
+def write_results(server: Server, run: Run, captured: Captured, query: ObjectQuery, title: str) -> str:
+    """Write everything to demo_output and return the summary line."""
+    from PIL import Image
+
+    from comfyui_fgdm import charts, palettes, recall
+    from comfyui_fgdm.iconworld import judge
+
+    maps = server.client.images(run, captured.maps)
+    (image,) = server.client.images(run, captured.image)
+    (best,) = server.client.images(run, captured.best)
+    (chart,) = server.client.images(run, captured.chart)
+    scores = json.loads(run.outputs[captured.scores]["text"][0])
+
+    seen = judge.load(JUDGE)(picture(image)[None])
+    judged = recall.score(seen, query)
+    image_recall = float(judged.recall[0])
+    scores["image"] = {
+        "recall_by_judge": round(image_recall, 6),
+        "present": [name for name, yes in zip(query.names, judged.present[0].tolist()) if yes],
+    }
+
+    for index, data in enumerate(maps):
+        (OUTPUT / "maps" / f"map_{index:02d}.png").write_bytes(data)
+    (OUTPUT / "best_map.png").write_bytes(best)
+    (OUTPUT / "chart.png").write_bytes(chart)
+    (OUTPUT / "image.png").write_bytes(image)
+    (OUTPUT / "scores.json").write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
+
+    pictures: list[torch.Tensor] = [picture(data) for data in maps]
+    captions = [f"map {entry['index']}: recall {entry['recall']:.2f}" for entry in scores["maps"]]
+    pictures += [picture(best), picture(image), palettes.encode(seen[0], palettes.COCO)]
+    captions += [f"best map: {scores['best_recall']:.2f}", "image", f"image as judged: {image_recall:.2f}"]
+    sheet = charts.contact_sheet(pictures, captions, title=title)
+    Image.fromarray(sheet).save(OUTPUT / "contact_sheet.png")
+
+    return (
+        f"map recall best-of-{len(maps)} {scores['best_recall']:.2f} (mean {scores['mean_recall']:.2f}), "
+        f"image recall by the judge {image_recall:.2f} -> {(OUTPUT / 'contact_sheet.png').relative_to(ROOT)}"
+    )
+
+
+def say(text: str) -> None:
+    print(f"demo: {text}", flush=True)
+
+
+def demo(argv: list[str]) -> str:
+    """Run it all; returns the summary line. Raises DemoError."""
+    started = time.monotonic()
+    request = read_request(argv, dict(os.environ))
+    prompt: Prompt = json.loads(WORKFLOW.read_text(encoding="utf-8"))
+    text = request.text or default_text(prompt)
+    captured = prepare(prompt, request)
+    CACHE.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="demo-", dir=CACHE) as base:
+        server = Server(Path(base), port=request.port)
+        try:
+            say(f"starting ComfyUI {host_source.locate(CACHE).version} at {server.url}")
+            server.launch()
+            query = objects_of(text)  # imports torch while the server does
+            say(f"prompt: {text}")
+            say(f"objects: {query.text}" + "".join(f"; left out: {phrase} ({why})" for phrase, why in query.excluded))
+            server.wait_ready()
+            run = run_workflow(server, prompt, started)
+            fresh_output()
+            summary = write_results(server, run, captured, query, text)
+        finally:
+            server.stop()
+    say(f"all done in {time.monotonic() - started:.1f} s")
+    return summary
+
+
+def main() -> int:
+    try:
+        summary = demo(sys.argv[1:])
+    except (DemoError, ServerError, host_source.HostError) as error:
+        say(str(error))
+        return 1
+    except KeyboardInterrupt:
+        say("interrupted")
+        return 130
+    say(summary)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
