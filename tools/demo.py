@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from tools import host_source
 from tools.client import Event, Prompt, RequestError, Run
 from tools.server import CACHE, ROOT, Server, ServerError, port_is_free
+from tools.workflow import node_id, node_ids, upstream
 
 if TYPE_CHECKING:
     import torch
@@ -87,53 +88,30 @@ def read_request(argv: list[str], environment: dict[str, str]) -> Request:
     return Request(given.prompt, given.seed, given.count, given.port)
 
 
-def nodes_of(prompt: Prompt, class_type: str) -> list[str]:
-    return [node_id for node_id, node in prompt.items() if node["class_type"] == class_type]
-
-
-def the_node(prompt: Prompt, class_type: str) -> str:
-    found = nodes_of(prompt, class_type)
-    if len(found) != 1:
-        raise DemoError(f"the workflow has {len(found)} nodes of type {class_type}, the demo needs one")
-    return found[0]
-
-
-def upstream(prompt: Prompt, node_id: str) -> set[str]:
-    """A node and everything it depends on."""
-    seen: set[str] = set()
-    todo = [node_id]
-    while todo:
-        current = todo.pop()
-        if current not in seen:
-            seen.add(current)
-            todo += [value[0] for value in prompt[current]["inputs"].values() if isinstance(value, list)]
-    return seen
-
-
 def default_text(prompt: Prompt) -> str:
     """The prompt text a workflow comes with: the one encoded for the maps."""
-    positive = prompt[the_node(prompt, "FGDM_SampleMaps")]["inputs"]["positive"][0]
+    positive = prompt[node_id(prompt, "FGDM_SampleMaps")]["inputs"]["positive"][0]
     text = prompt[positive]["inputs"]["text"]
     return text if isinstance(text, str) else prompt[text[0]]["inputs"]["value"]
 
 
 def prepare(prompt: Prompt, request: Request) -> Captured:
     """Put what was asked for into the workflow, and see that every result is saved by some node."""
-    sampler = the_node(prompt, "FGDM_SampleMaps")
+    sampler = node_id(prompt, "FGDM_SampleMaps")
     if request.text is not None:
         old = default_text(prompt)
         for node in prompt.values():
             node["inputs"].update({name: request.text for name, value in node["inputs"].items() if value == old})
     if request.seed is not None:
-        for node_id in (sampler, the_node(prompt, "KSampler")):
-            prompt[node_id]["inputs"]["seed"] = request.seed
+        for key in (sampler, node_id(prompt, "KSampler")):
+            prompt[key]["inputs"]["seed"] = request.seed
     if request.count is not None:
         prompt[sampler]["inputs"]["count"] = request.count
 
     def saved(socket: int) -> str:
-        for node_id in nodes_of(prompt, "SaveImage"):
-            if prompt[node_id]["inputs"]["images"] == [sampler, socket]:
-                return node_id
+        for key in node_ids(prompt, "SaveImage"):
+            if prompt[key]["inputs"]["images"] == [sampler, socket]:
+                return key
         name = f"demo_{socket}"
         prompt[name] = {
             "class_type": "SaveImage",
@@ -141,11 +119,8 @@ def prepare(prompt: Prompt, request: Request) -> Captured:
         }
         return name
 
-    images = [
-        node_id
-        for node_id in nodes_of(prompt, "SaveImage")
-        if the_node(prompt, "KSampler") in upstream(prompt, node_id)
-    ]
+    image_sampler = node_id(prompt, "KSampler")
+    images = [key for key in node_ids(prompt, "SaveImage") if image_sampler in upstream(prompt, key)]
     if len(images) != 1:
         raise DemoError(f"the workflow saves {len(images)} images, the demo needs one")
     prompt["demo_scores"] = {"class_type": "PreviewAny", "inputs": {"source": [sampler, 4]}}

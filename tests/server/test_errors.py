@@ -1,0 +1,154 @@
+"""Bad input: the answer names the input and what to do, and the server stays healthy."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from tools.client import Prompt, RequestError
+from tools.server import ROOT, Server, make_base
+from tools.workflow import all_equal, node, node_id, saved
+
+WEIGHTS = ROOT / "comfyui_fgdm" / "data" / "weights"
+FACTOR = "fgdm-iconworld-segmentation.safetensors"
+
+Change = Callable[[Prompt], None]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server whose fgdm_factors folder also holds files that are no factor of this family."""
+    base = make_base(tmp_path_factory.mktemp("errors"))
+    folder = base / "models" / "fgdm_factors"
+    folder.mkdir(parents=True)
+    shutil.copyfile(WEIGHTS / "controlnet" / "fgdm-iconworld-image.safetensors", folder / "a_controlnet.safetensors")
+    shutil.copyfile(WEIGHTS / "checkpoints" / "fgdm-iconworld.safetensors", folder / "a_checkpoint.safetensors")
+    good = (WEIGHTS / "fgdm_factors" / FACTOR).read_bytes()
+    (folder / "truncated.safetensors").write_bytes(good[: len(good) // 2])
+    (folder / "empty.safetensors").write_bytes(b"")
+    lora = {"lora_unet_x.lora_down.weight": np.zeros((4, 8), np.float32), "lora_unet_x.alpha": np.ones((), np.float32)}
+    safetensors.numpy.save_file(lora, folder / "a_lora.safetensors")
+    with Server(base, options=["--cache-none"]) as started:
+        yield started
+
+
+def sampler(**inputs: object) -> Change:
+    return lambda prompt: node(prompt, "FGDM_SampleMaps")["inputs"].update(inputs)
+
+
+def factor(name: str) -> Change:
+    return lambda prompt: node(prompt, "FGDM_LoadFactor")["inputs"].update(factor_name=name)
+
+
+def objects(text: str, mode: str = "auto") -> Change:
+    return lambda prompt: node(prompt, "FGDM_Objects")["inputs"].update(text=text, mode=mode)
+
+
+def feed_photo_to_best_of_n(prompt: Prompt) -> None:
+    """Noise, not a map, into Best of N."""
+    prompt["noise"] = {
+        "class_type": "EmptyImage",
+        "inputs": {"width": 64, "height": 64, "batch_size": 2, "color": 0x7F1234},
+    }
+    prompt["best"] = {
+        "class_type": "FGDM_BestOfN",
+        "inputs": {"maps": ["noise", 0], "objects": [node_id(prompt, "FGDM_Objects"), 0], "keep": 1, "seed": 0}
+        | {"min_area": 0.001, "erode": 1},
+    }
+    prompt["show"] = {"class_type": "PreviewImage", "inputs": {"images": ["best", 0]}}
+
+
+# What is wrong with the prompt, and words the answer must hold.
+REFUSED: dict[str, tuple[Change, list[str]]] = {
+    "no map": (sampler(count=0), ["count", "smaller than min"]),
+    "a thousand maps": (sampler(count=1000), ["count", "bigger than max"]),
+    "no step": (sampler(steps=0), ["steps", "smaller than min"]),
+    "unknown sampler": (sampler(sampler="magic"), ["sampler", "magic"]),
+    "missing factor file": (factor("nowhere.safetensors"), ["factor_name", "nowhere.safetensors"]),
+    "factor outside the folders": (factor("../../secret.safetensors"), ["factor_name"]),
+    "unknown mode": (objects("dog", "guess"), ["mode", "guess"]),
+}
+FAILS: dict[str, tuple[Change, list[str]]] = {
+    "no object": (objects(""), ["empty", "dog"]),
+    "no known object": (objects("justice and entropy"), ["justice and entropy", "write"]),
+    "objects the factor lacks": (objects("refrigerator, scissors", "list"), ["refrigerator", "instead"]),
+    "size off the grid": (sampler(width=130, height=128), ["width", "130"]),
+    "controlnet as factor": (factor("a_controlnet.safetensors"), ["a_controlnet.safetensors"]),
+    "checkpoint as factor": (factor("a_checkpoint.safetensors"), ["a_checkpoint.safetensors", "checkpoint"]),
+    "lora as factor": (factor("a_lora.safetensors"), ["a_lora.safetensors", "LoRA"]),
+    "truncated factor": (factor("truncated.safetensors"), ["truncated.safetensors"]),
+    "empty factor file": (factor("empty.safetensors"), ["empty.safetensors"]),
+    "a batch that is no map": (feed_photo_to_best_of_n, ["map"]),
+}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(server: Server, api_workflow: Callable[[str], Prompt]) -> tuple[Prompt, dict[str, list[bytes]]]:
+    prompt = api_workflow("fgdm_best_of_10")
+    node(prompt, "FGDM_SampleMaps")["inputs"].update(count=2, steps=3)
+    node(prompt, "KSampler")["inputs"]["steps"] = 3
+    return prompt, saved(server.client, server.client.run(prompt), prompt)
+
+
+@pytest.mark.parametrize("case", list(REFUSED))
+def test_refused_before_anything_runs(server: Server, undisturbed: tuple, case: str) -> None:
+    change, words = REFUSED[case]
+    prompt = copy.deepcopy(undisturbed[0])
+    change(prompt)
+    with pytest.raises(RequestError) as caught:
+        server.client.run(prompt)
+    assert caught.value.status == 400
+    text = str(caught.value.body["node_errors"])
+    assert all(word in text for word in words), text
+
+
+@pytest.mark.parametrize("case", list(FAILS))
+def test_fails_with_a_clear_message_and_the_next_run_is_whole(server: Server, undisturbed: tuple, case: str) -> None:
+    prompt, pictures = copy.deepcopy(undisturbed[0]), undisturbed[1]
+    change, words = FAILS[case]
+    change(prompt)
+    try:
+        run = server.client.run(prompt)
+    except RequestError as error:  # where the node can tell before anything runs, all the better
+        message = str(error.body["node_errors"])
+    else:
+        assert run.status == "error", "the prompt ran"
+        message = run.error["exception_message"]
+    assert all(word in message for word in words), message
+    assert all_equal(saved(server.client, server.client.run(undisturbed[0]), undisturbed[0]), pictures)
+
+
+def test_a_prompt_of_a_thousand_words_runs(server: Server, undisturbed: tuple) -> None:
+    prompt = copy.deepcopy(undisturbed[0])
+    text = " ".join(["a dog and a bicycle under a tree in the wind"] * 100)
+    assert len(text.split()) == 1000
+    for entry in prompt.values():
+        if entry["class_type"] in ("CLIPTextEncode", "FGDM_Objects") and entry["inputs"].get("text"):
+            entry["inputs"]["text"] = text
+    assert server.client.run(prompt).status == "success"
+
+
+def test_corrupt_embedded_weights_are_refused(tmp_path: Path, undisturbed: tuple) -> None:
+    """A pack whose shipped factor differs by one bit from its checksum."""
+    pack = tmp_path / "pack"
+    shutil.copytree(
+        ROOT, pack, ignore=shutil.ignore_patterns(".git", ".venv", ".cache", "runs", "icons", "demo_output")
+    )
+    file = pack / "comfyui_fgdm" / "data" / "weights" / "fgdm_factors" / FACTOR
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    with Server(make_base(tmp_path / "base", pack=pack)) as corrupt:
+        run = corrupt.client.run(undisturbed[0])
+        assert run.status == "error"
+        assert FACTOR in run.error["exception_message"]
+        assert (
+            "checksum" in run.error["exception_message"].lower() or "sha256" in run.error["exception_message"].lower()
+        )
+        assert corrupt.is_alive()

@@ -1,0 +1,62 @@
+"""Small helpers on workflows in API form and on what their runs saved."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from tools.client import Client, Prompt, Run
+
+
+def node_ids(prompt: Prompt, class_type: str) -> list[str]:
+    return [key for key, value in prompt.items() if value["class_type"] == class_type]
+
+
+def node_id(prompt: Prompt, class_type: str) -> str:
+    """The id of the only node of a type. Raises LookupError if there is another number of them."""
+    found = node_ids(prompt, class_type)
+    if len(found) != 1:
+        raise LookupError(f"the workflow has {len(found)} nodes of type {class_type} instead of one")
+    return found[0]
+
+
+def node(prompt: Prompt, class_type: str) -> dict[str, Any]:
+    """The only node of a type."""
+    return prompt[node_id(prompt, class_type)]
+
+
+def upstream(prompt: Prompt, key: str) -> set[str]:
+    """A node and everything it depends on."""
+    seen: set[str] = set()
+    todo = [key]
+    while todo:
+        current = todo.pop()
+        if current not in seen:
+            seen.add(current)
+            todo += [value[0] for value in prompt[current]["inputs"].values() if isinstance(value, list)]
+    return seen
+
+
+def saved(client: Client, run: Run, prompt: Prompt) -> dict[str, list[bytes]]:
+    """The encoded pictures of every SaveImage node."""
+    assert run.status == "success", run.error
+    keys = node_ids(prompt, "SaveImage")
+    assert keys
+    return {key: client.images(run, key) for key in keys}
+
+
+def pixels(data: bytes) -> np.ndarray:
+    """Decoded picture, without the metadata in which runs may differ."""
+    return np.asarray(Image.open(io.BytesIO(data)))
+
+
+def all_equal(first: dict[str, list[bytes]], second: dict[str, list[bytes]]) -> bool:
+    """Whether two runs saved pictures of equal pixels at the same nodes."""
+    return first.keys() == second.keys() and all(
+        len(first[key]) == len(second[key])
+        and all(np.array_equal(pixels(a), pixels(b)) for a, b in zip(first[key], second[key]))
+        for key in first
+    )
