@@ -252,7 +252,9 @@ def load(path: str | os.PathLike, ops=nn, device=None, dtype: torch.dtype | None
     ``read_file``. Raises as ``read_file`` does.
     """
     file = read_file(path)
-    module = build(detect(file.adapter, file.info.blocks), ops, device, dtype or next(iter(file.adapter.values())).dtype)
+    module = build(
+        detect(file.adapter, file.info.blocks), ops, device, dtype or next(iter(file.adapter.values())).dtype
+    )
     module.load_state_dict(file.adapter, strict=True)
     module.info = file.info
     return module.eval().requires_grad_(False)

@@ -235,7 +235,9 @@ def detect(shapes: Mapping[str, object], blocks: int = 2) -> AdapterSpec:
         problems.append(f"missing: {_some(missing)}")
     if extra := [k for k in found if k not in expected]:
         problems.append(f"left over: {_some(extra)}")
-    if wrong := [f"{k} is {found[k]}, expected {expected[k]}" for k in expected if found.get(k, expected[k]) != expected[k]]:
+    if wrong := [
+        f"{k} is {found[k]}, expected {expected[k]}" for k in expected if found.get(k, expected[k]) != expected[k]
+    ]:
         problems.append(f"of another shape: {_some(wrong)}")
     if problems:
         raise AdapterKeysError("; ".join(problems))

@@ -39,7 +39,10 @@ def describe_bytes(path: Path) -> str:
 _KINDS = (
     # most specific first: (what it is, parts of names all of which must occur)
     ("a full FG-DM checkpoint without its adapter", ("model.diffusion_model.adapter",)),
-    ("a full Stable Diffusion checkpoint; load it with Load Checkpoint", ("model.diffusion_model.", "first_stage_model.")),
+    (
+        "a full Stable Diffusion checkpoint; load it with Load Checkpoint",
+        ("model.diffusion_model.", "first_stage_model."),
+    ),
     ("a ControlNet; load it with Load ControlNet Model", ("input_hint_block.",)),
     ("a ControlNet; load it with Load ControlNet Model", ("controlnet_cond_embedding.",)),
     ("a ControlNet; load it with Load ControlNet Model", ("zero_convs.",)),
@@ -49,7 +52,10 @@ _KINDS = (
     ("a LoRA; load it with Load LoRA", ("lora_up",)),
     ("a LoRA; load it with Load LoRA", ("lora_A",)),
     ("a LoRA; load it with Load LoRA", (".lora.",)),
-    ("a diffusion model without its other parts; load it with Load Diffusion Model", ("input_blocks.", "output_blocks.")),
+    (
+        "a diffusion model without its other parts; load it with Load Diffusion Model",
+        ("input_blocks.", "output_blocks."),
+    ),
     ("a diffusers UNet; load it with Load Diffusion Model", ("down_blocks.", "up_blocks.", "time_embedding.")),
     ("a diffusion transformer; load it with Load Diffusion Model", ("double_blocks.",)),
     ("a VAE; load it with Load VAE", ("encoder.", "decoder.")),

@@ -6,7 +6,6 @@ English plurals; no language model. A short list written by the user always wins
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -68,7 +67,6 @@ class ObjectQuery:
 
 
 _NEGATIONS = {"no", "without"}
-_WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?|[^\sa-z0-9]")
 _MARKUP = re.compile(r"<[^<>]*>|\bembedding:\S+|:\s*-?[0-9]*\.?[0-9]+(?=\s*\))")
 LIST_WORDS = 4
 """Longest entry, in words, that still looks like part of a list rather than of a sentence."""
@@ -127,12 +125,11 @@ def from_prompt(text: str) -> ObjectQuery:
             start += 1
             continue
         phrase = " ".join(words[start : start + length])
-        following = words[start + length] if start + length < len(words) else "."
-        if length == 1 and vocab.is_modifier(word, following):
+        if length == 1 and vocab.is_modifier(words, start):
             found.unmatched.append(phrase)
         elif negated:
             found.excluded.append((phrase, "the text says that it is absent"))
-            negated = following in ("or", "nor")
+            negated = words[start + length : start + length + 1] in (["or"], ["nor"])
         else:
             found.add(phrase, entry)
         start += length

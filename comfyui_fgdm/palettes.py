@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch.nn import functional as F
 
 DATA_DIR = Path(__file__).parent / "data"
 
@@ -20,8 +21,8 @@ MARGIN = 48.0
 """Default void margin of ``decode`` in 8-bit levels: close to the corner of the +-28 box of the paper (28 * sqrt 3)."""
 
 _STEPS = 16  # pixels are rounded to 1/16 of a level: all scores are then exact in float32, and ties are true ties
-_BITS = 5  # the look-up table has (2**_BITS)**3 cells
-_CHUNK = 1 << 14  # pixels scored at once: chunk * 183 floats stay near the processor's cache
+_SIDE = 32  # the look-up tables have _SIDE**3 cells
+_CHUNK = 1 << 13  # pixels scored at once: the arrays stay in the processor's cache
 
 
 class PaletteError(ValueError):
@@ -102,7 +103,7 @@ def encode(labels: torch.Tensor, palette: Palette = COCO) -> torch.Tensor:
     """
     if labels.is_floating_point() or labels.is_complex():
         raise PaletteError(f"labels must be integers, got {labels.dtype}")
-    if labels.numel() and not (0 <= int(labels.min()) and int(labels.max()) < len(palette)):
+    if labels.numel() and not (int(labels.min()) >= 0 and int(labels.max()) < len(palette)):
         raise PaletteError(
             f"labels must be in 0..{len(palette) - 1} for palette {palette.name!r}, "
             f"got values from {int(labels.min())} to {int(labels.max())}"
@@ -132,12 +133,13 @@ def decode(
     if not reach >= 0:
         raise PaletteError(f"margin must be >= 0 levels, got {margin}")
     pixels = torch.nan_to_num(images.reshape(-1, 3).float(), nan=0.0).clamp(0.0, 1.0)
-    table = _table(palette, chosen, reach).to(images.device)
-    cells = (pixels * (2**_BITS)).to(torch.int64).clamp_(max=2**_BITS - 1)
-    flat = table[(cells[:, 0] << 2 * _BITS) + (cells[:, 1] << _BITS) + cells[:, 2]].to(torch.int64)
+    sure, rivals = (part.to(images.device) for part in _table(palette, chosen, reach))
+    axes = (pixels * _SIDE).to(torch.int32).clamp_(max=_SIDE - 1)
+    cells = (axes[:, 0] * _SIDE + axes[:, 1]) * _SIDE + axes[:, 2]
+    flat = sure[cells].to(torch.int64)
     unsure = (flat < 0).nonzero().squeeze(1)
     if unsure.numel():
-        flat[unsure] = _nearest(pixels[unsure], palette, chosen, reach)
+        flat[unsure] = _nearest(pixels[unsure], rivals[cells[unsure]], palette, reach)
     return flat.reshape(images.shape[:-1])
 
 
@@ -166,47 +168,49 @@ def _check_picture(images: torch.Tensor) -> None:
         )
 
 
-def _nearest(pixels: torch.Tensor, palette: Palette, classes: tuple[int, ...], reach: float) -> torch.Tensor:
-    """Pixels [P, 3] in 0..1 -> labels int64 [P], by comparing with every colour."""
-    table = colours(palette, classes).to(pixels.device)
-    labels = torch.tensor(classes, device=pixels.device)
+def _nearest(pixels: torch.Tensor, rivals: torch.Tensor, palette: Palette, reach: float) -> torch.Tensor:
+    """Pixels [P, 3] in 0..1 and the labels to choose from, ascending, int [P, M] -> labels int64 [P]."""
+    table = colours(palette).to(pixels.device)
     out = torch.empty(len(pixels), dtype=torch.int64, device=pixels.device)
     for start in range(0, len(pixels), _CHUNK):
         part = (pixels[start : start + _CHUNK] * (255.0 * _STEPS)).round() / _STEPS
+        labels = rivals[start : start + _CHUNK].long()
+        options = table[labels]
         # |x - c|^2 = |x|^2 - (2 x.c - |c|^2): the largest bracket is the nearest colour, the first one on ties
-        nearest = torch.addmm(-table.square().sum(1), part, table.T, alpha=2.0).argmax(1)
+        choice = (options * (2.0 * part[:, None] - options)).sum(2).argmax(1, keepdim=True)
+        nearest = labels.gather(1, choice).squeeze(1)
         distance = (part - table[nearest]).square().sum(1)
-        out[start : start + _CHUNK] = torch.where(distance <= reach * reach, labels[nearest], palette.void)
+        out[start : start + _CHUNK] = torch.where(distance <= reach * reach, nearest, palette.void)
     return out
 
 
 @functools.lru_cache(maxsize=16)
-def _table(palette: Palette, classes: tuple[int, ...], reach: float) -> torch.Tensor:
-    """Label of each cell of the RGB cube, int16 [(2**_BITS)**3]; -1 where a cell holds pixels of several labels.
+def _table(palette: Palette, classes: tuple[int, ...], reach: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Two tables over the cells of the RGB cube: int16 [cells], the label of all points of a cell, or -1 where
+    they differ; and int16 [cells, M], the labels, ascending, that the points of a cell may have (padded by repeats).
 
     A cell is sure of label a if every point in it is nearer to a than to any other colour b. The difference of
     the squared distances is linear in the point, so its least value in the cell is its value at the centre less
     2 * half-width * |a - b|_1. The same for the void margin, with the nearest and the farthest point of the cell.
     """
-    with torch.inference_mode(False):  # the table outlives the call, whatever mode the caller is in
-        side = 2**_BITS
-        half = 255.0 / side / 2 + 1.0 / _STEPS
-        axis = (torch.arange(side) + 0.5) * (255.0 / side)
-        centres = torch.cartesian_prod(axis, axis, axis)
+    with torch.inference_mode(False):  # the tables outlive the call, whatever mode the caller is in
+        half = 255.0 / _SIDE / 2 + 1.0 / _STEPS
+        axis = (torch.arange(_SIDE) + 0.5) * (255.0 / _SIDE)
         table, labels = colours(palette, classes), torch.tensor(classes, dtype=torch.int16)
         slack = 2.0 * half * torch.cdist(table, table, p=1.0)
-        out = torch.empty(len(centres), dtype=torch.int16)
-        for start in range(0, len(centres), _CHUNK):
-            part = centres[start : start + _CHUNK]
+        sure, rivals = [], []
+        for part in torch.cartesian_prod(axis, axis, axis).split(_CHUNK):
             score = torch.addmm(-table.square().sum(1), part, table.T, alpha=2.0)
             best, nearest = score.max(1)
-            rivals = (best[:, None] - score <= slack[nearest]).sum(1)  # the nearest itself is always one of them
+            possible = best[:, None] - score <= slack[nearest]  # the nearest itself always is
+            most = int(possible.sum(1).max())
+            first = score.topk(most, dim=1).indices
+            rivals.append(labels[torch.where(possible.gather(1, first), first, nearest[:, None])].sort(1).values)
             offset = (part - table[nearest]).abs()
             inside = (offset + half).square().sum(1) <= reach * reach
             outside = (offset - half).clamp(min=0).square().sum(1) > reach * reach
-            value = torch.where(inside & (rivals == 1), labels[nearest], torch.tensor(-1, dtype=torch.int16))
-            # "outside" of the nearest-at-the-centre colour is not enough: a rival may reach into the cell
-            out[start : start + _CHUNK] = torch.where(
-                outside & (rivals == 1), torch.tensor(palette.void, dtype=torch.int16), value
-            )
-        return out
+            label = torch.where(inside, labels[nearest], torch.tensor(palette.void, dtype=torch.int16))
+            sure.append(label.where((inside | outside) & (possible.sum(1) == 1), torch.tensor(-1, dtype=torch.int16)))
+        width = max(r.shape[1] for r in rivals)
+        rivals = [F.pad(r.float(), (0, width - r.shape[1]), mode="replicate").short() for r in rivals]
+        return torch.cat(sure), torch.cat(rivals)

@@ -35,14 +35,14 @@ class Vocabulary:
 
     def __init__(self, palette: palettes.Palette, table: dict) -> None:
         names = {label.name: label.index for label in palette.labels if label.index != palette.void}
-        also = {name: tuple(names[other] for other in others) for name, others in table["also"].items()}
         self.entries: dict[tuple[str, ...], Entry] = {}
-        for name, index in names.items():
-            if index not in palette.retired:
-                self._add(name, Entry(index, also.get(name, ())))
-        for name, phrases in table["synonyms"].items():
+        for key, phrases in table["synonyms"].items():
+            label, *also = (names[name] for name in key.split("|"))
             for phrase in phrases:
-                self._add(phrase, Entry(names[name], also.get(name, ())))
+                self._add(phrase, Entry(label, tuple(also)))
+        for name, index in names.items():  # after the synonyms, which may widen a name: "table", "fruit"
+            if index not in palette.retired:
+                self._add(name, Entry(index))
         for why, phrases in table["excluded"].items():
             for phrase in phrases:
                 self._add(phrase, Entry(None, (), why))
@@ -50,6 +50,7 @@ class Vocabulary:
             self._add(phrase, Entry(None))
         self.irregular: dict[str, str] = table["irregular"]
         self.modifiers = frozenset(table["modifiers"])
+        self.kinds = frozenset(table["kinds"])
         self.list_only = frozenset(table["list_only"])
         self.stop = frozenset(table["stop"])
         self.ends_negation = frozenset({"and", "but", "with", "on", "in", "at", "under", "near"})
@@ -71,7 +72,7 @@ class Vocabulary:
         """Forms of which ``word`` may be the plural, the likeliest first; none for words that are no plurals."""
         if word in self.irregular:
             return [self.irregular[word]]
-        if len(word) < 4 or not word.endswith("s") or word.endswith(("ss", "us", "is")):
+        if len(word) < 3 or not word.endswith("s") or word.endswith("ss"):
             return []
         if word.endswith("ies"):
             return [word[:-3] + "y", word[:-1]]
@@ -85,11 +86,16 @@ class Vocabulary:
         """Words that are never reported as unmatched."""
         return word in self.stop or word.isdigit() or not word[0].isalnum()
 
-    def is_modifier(self, word: str, following: str) -> bool:
-        """Is ``word`` in a prompt no object: a material, colour or kind before a noun, or too vague a word?"""
+    def is_modifier(self, text: Sequence[str], at: int) -> bool:
+        """Is the single word ``text[at]`` of a sentence no object: too vague, or a kind of what follows it?"""
+        word = text[at]
         if word in self.list_only:
             return True
-        return word in self.modifiers and following[0].isalnum() and not self.is_stop(following)
+        if at + 1 >= len(text) or self.is_stop(text[at + 1]):
+            return False
+        if word in self.modifiers:
+            return True
+        return word in self.kinds and (entry := self.longest(text, at + 1)[1]) is not None and entry.label is not None
 
 
 @functools.lru_cache(maxsize=1)
