@@ -1,0 +1,86 @@
+"""A user opens the shipped workflows and runs them, in the classic renderer and in Nodes 2.0."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tools.server import PACK_FOLDER, Server
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKFLOWS = sorted(file.stem for file in (ROOT / "workflows").glob("*.json"))
+MAIN = "fgdm_best_of_10"
+
+RUN = """async () => {
+  const ended = new Promise((resolve) => {
+    app.api.addEventListener('execution_success', () => resolve('success'))
+    app.api.addEventListener('execution_error', (event) => resolve('error: ' + event.detail.exception_message))
+    app.api.addEventListener('execution_interrupted', () => resolve('interrupted'))
+  })
+  const queued = await app.queuePrompt(0, 1)
+  return queued ? await ended : 'refused: ' + JSON.stringify(app.lastNodeErrors)
+}"""
+
+# Widths of the pictures a node shows: in the page in Nodes 2.0, drawn by the node itself on the classic canvas.
+SHOWN = """([type, vue]) => app.graph.nodes.filter((node) => node.type === type).flatMap((node) => {
+  const inPage = [...document.querySelectorAll(`[data-node-id="${node.id}"] img`)]
+  return (vue ? inPage : node.imgs ?? []).filter((img) => img.complete).map((img) => img.naturalWidth)
+})"""
+
+
+def open_template(page: Any, name: str) -> None:
+    """Load a workflow from where the template browser takes it."""
+    page.evaluate(
+        """async ([folder, name]) => {
+          const answer = await app.api.fetchApi(`/workflow_templates/${folder}/${name}.json`)
+          await app.loadGraphData(await answer.json(), true, true, name)
+        }""",
+        [PACK_FOLDER, name],
+    )
+
+
+def assert_nothing_is_missing(page: Any) -> None:
+    types = page.evaluate("() => app.graph.nodes.map((node) => node.type)")
+    missing = page.evaluate("(types) => types.filter((type) => !LiteGraph.registered_node_types[type])", types)
+    assert types
+    assert not missing
+    assert not page.evaluate("() => app.graph.nodes.filter((node) => node.has_errors).map((node) => node.type)")
+    assert not page.get_by_text("missing node", exact=False).count()
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_template_opens_runs_and_shows_chart_and_image(page: Any, renderer_server: Server, name: str) -> None:
+    open_template(page, name)
+    assert_nothing_is_missing(page)
+    assert page.evaluate(RUN) == "success"
+
+    vue = renderer_server.renderer == "nodes2"
+    chart_node = "FGDM_SampleMaps" if name == MAIN else "FGDM_BestOfN"
+    for kind in (chart_node, "SaveImage"):
+        page.wait_for_function(f"(args) => ({SHOWN})(args).some((width) => width > 0)", arg=[kind, vue], timeout=30_000)
+    if vue:
+        assert page.locator("[data-node-id]").count() >= len(page.evaluate("() => app.graph.nodes"))
+
+
+def test_the_graph_as_drawn_is_the_shipped_api_prompt(page: Any, api_workflow: Any) -> None:
+    """What the page would queue equals the API twin, node for node."""
+    open_template(page, MAIN)
+    queued = page.evaluate("async () => (await app.graphToPrompt()).output")
+    shipped = api_workflow(MAIN)
+    assert sorted(node["class_type"] for node in queued.values()) == sorted(
+        node["class_type"] for node in shipped.values()
+    )
+    for key, node in queued.items():
+        assert key in shipped, "node ids of the twins differ"
+        constants = {name: value for name, value in node["inputs"].items() if not isinstance(value, list)}
+        expected = {name: value for name, value in shipped[key]["inputs"].items() if not isinstance(value, list)}
+        assert constants == expected, node["class_type"]
+
+
+def test_a_saved_graph_opens_again_as_it_was(page: Any) -> None:
+    open_template(page, MAIN)
+    before = page.evaluate("async () => (await app.graphToPrompt()).output")
+    page.evaluate("async () => { await app.loadGraphData(app.graph.serialize()) }")
+    assert page.evaluate("async () => (await app.graphToPrompt()).output") == before

