@@ -13,6 +13,8 @@ from .objects import ObjectQuery
 from .recall import Scores, ranking
 
 MAX_ROWS = 64
+MAX_OBJECTS = 20
+_LEFT, _CELL, _ROW, _HEAD = 300, 84, 52, 98  # of the score chart, in pixels
 INK, PAPER, MUTED, GRID = (24, 27, 32), (255, 255, 255), (110, 116, 125), (222, 226, 231)
 GOOD, BAD, BAR, PICK = (46, 160, 67), (203, 70, 60), (56, 110, 210), (255, 246, 214)
 
@@ -26,47 +28,51 @@ def score_chart(
     query: ObjectQuery,
     thumbnails: torch.Tensor | None = None,
     seeds: Sequence[int] | None = None,
-    title: str = "",
+    title: str = "Object recall of the maps",
+    palette: palettes.Palette = palettes.COCO,
 ) -> np.ndarray:
-    """One row a map, best first: thumbnail, seed, recall bar, one cell an object, spurious classes.
+    """One row a map, best first: thumbnail, seed, recall bar, one cell an object, number of spurious classes.
 
-    thumbnails: float [B, H, W, 3] in 0..1, or None. At most ``MAX_ROWS`` rows; the rest is counted in a last line.
+    thumbnails: float [B, H, W, 3] in 0..1, or None. The line under an object's name has the colour of its class.
+    At most ``MAX_ROWS`` maps and ``MAX_OBJECTS`` objects are drawn; the others are counted in words.
     """
-    order = ranking(scores)
-    shown, row, head, side = order[:MAX_ROWS], 52, 96, 48
-    cell = 84
-    width = 300 + cell * len(query.items) + 110
-    height = head + row * len(shown) + (28 if len(order) > len(shown) else 8)
-    sheet = Image.new("RGB", (max(width, 520), height), PAPER)
-    draw = ImageDraw.Draw(sheet)
-    small, normal, big = _font(13), _font(15), _font(19)
-    mean = float(scores.recall.mean())
-    draw.text((12, 10), title or "Object recall of the maps", INK, big)
-    draw.text((12, 36), f"{len(order)} maps, best {float(scores.recall.max()):.2f}, mean {mean:.2f}", MUTED, normal)
-    names = [*query.names, "spurious"]
-    for k, name in enumerate(names):
-        draw.text((300 + cell * k, head - 30), _fit(draw, name, small, cell - 6), INK, small)
+    order, items = ranking(scores), query.items[:MAX_OBJECTS]
+    shown = order[:MAX_ROWS]
+    width = _LEFT + _CELL * len(items) + 110
+    height = _HEAD + _ROW * len(shown) + (28 if len(order) > len(shown) else 8)
+    sheet = Image.new("RGB", (max(width, 560), height), PAPER)
+    draw, small, normal, big = ImageDraw.Draw(sheet), _font(13), _font(15), _font(19)
+    draw.text((12, 10), _fit(draw, title, big, sheet.width - 24), INK, big)
+    figures = f"{len(order)} maps, best {float(scores.recall.max()):.2f}, mean {float(scores.recall.mean()):.2f}"
+    if len(items) < len(query.items):
+        figures += f"; {len(query.items) - len(items)} more objects are not shown"
+    draw.text((12, 36), figures, MUTED, normal)
+    for k, item in enumerate(items):
+        left = _LEFT + _CELL * k
+        draw.text((left, _HEAD - 32), _fit(draw, item.name, small, _CELL - 8), INK, small)
+        draw.rectangle((left, _HEAD - 12, left + _CELL - 10, _HEAD - 7), palette.labels[item.label].rgb, GRID)
+    draw.text((_LEFT + _CELL * len(items), _HEAD - 32), "spurious", INK, small)
     for place, i in enumerate(shown):
-        top = head + place * row
+        top = _HEAD + place * _ROW
         if place == 0:
-            draw.rectangle((0, top, sheet.width, top + row - 1), PICK)
+            draw.rectangle((0, top, sheet.width, top + _ROW - 1), PICK)
         draw.line((0, top, sheet.width, top), GRID)
         if thumbnails is not None:
-            sheet.paste(_picture(thumbnails[i]).resize((side, side), Image.Resampling.BOX), (12, top + 2))
-        caption = f"map {i}" if seeds is None else f"seed {seeds[i]}"
-        draw.text((70, top + 16), _fit(draw, caption, small, 110), INK, small)
+            sheet.paste(_picture(thumbnails[i]).resize((48, 48), Image.Resampling.BOX), (12, top + 2))
+        _seed(draw, (70, top + 17), f"map {i}" if seeds is None else f"seed {seeds[i]}")
         value = float(scores.recall[i])
-        draw.rectangle((186, top + 18, 186 + 64, top + 34), GRID)
+        draw.rectangle((186, top + 18, 250, top + 34), GRID)
         if value > 0:
             draw.rectangle((186, top + 18, 186 + round(64 * value), top + 34), BAR)
         draw.text((256, top + 17), f"{value:.2f}", INK, small)
-        for k in range(len(query.items)):
+        for k in range(len(items)):
             yes = bool(scores.present[i, k])
-            box = (300 + cell * k, top + 12, 300 + cell * k + cell - 10, top + row - 12)
+            left = _LEFT + _CELL * k
+            box = (left, top + 12, left + _CELL - 10, top + _ROW - 12)
             draw.rectangle(box, fill=GOOD if yes else PAPER, outline=GOOD if yes else BAD)
             text = f"{100 * float(scores.area[i, k]):.1f} %" if yes else "missing"
             draw.text((box[0] + 6, box[1] + 6), text, PAPER if yes else BAD, small)
-        draw.text((304 + cell * len(query.items), top + 17), str(int(scores.spurious[i])), INK, small)
+        draw.text((_LEFT + 4 + _CELL * len(items), top + 17), str(int(scores.spurious[i])), INK, small)
     if len(order) > len(shown):
         draw.text((12, height - 24), f"and {len(order) - len(shown)} more maps with lower scores", MUTED, small)
     return np.asarray(sheet)
@@ -144,6 +150,12 @@ def _picture(values: torch.Tensor | np.ndarray) -> Image.Image:
     if array.dtype != np.uint8:
         array = (np.nan_to_num(array).clip(0.0, 1.0) * 255.0).round().astype(np.uint8)
     return Image.fromarray(np.ascontiguousarray(array))
+
+
+def _seed(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str) -> None:
+    """A seed of up to 20 digits in the 112 pixels there are: in smaller letters rather than cut off."""
+    font = next((f for f in map(_font, (13, 10, 8)) if draw.textlength(text, f) <= 112), _font(7))
+    draw.text(at, text, INK, font)
 
 
 def _fit(draw: ImageDraw.ImageDraw, text: str, font, width: int) -> str:
