@@ -1,0 +1,56 @@
+"""Write the trained parts as the files that the host loads: half precision safetensors with metadata."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from .autoencoder import Autoencoder
+from .autoencoder import export as export_autoencoder
+from .networks import ControlNet, TextEncoder, UNet
+
+WEIGHTS = Path(__file__).parents[1] / "data" / "weights"
+BASE = WEIGHTS / "checkpoints" / "fgdm-iconworld.safetensors"
+FACTOR = WEIGHTS / "fgdm_factors" / "fgdm-iconworld-segmentation.safetensors"
+IMAGE = WEIGHTS / "controlnet" / "fgdm-iconworld-image.safetensors"
+JUDGE = WEIGHTS / "judge" / "fgdm-iconworld-judge.safetensors"
+
+
+def half(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {key: value.detach().to(torch.float16).contiguous() if value.is_floating_point() else value.contiguous()
+            for key, value in state.items()}
+
+
+def write(path: Path, state: dict[str, Tensor], about: dict) -> None:
+    """One file; `about` (a flat description: recipe, seeds, data licences) becomes its metadata."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(half(state), path, metadata={"fgdm_iconworld": json.dumps(about, sort_keys=True)})
+
+
+def base_state(autoencoder: Autoencoder, text: TextEncoder, unet: UNet) -> dict[str, Tensor]:
+    """Stable Diffusion 1.x checkpoint keys: model.diffusion_model.*, first_stage_model.*, cond_stage_model.*"""
+    state = {f"model.diffusion_model.{key}": value for key, value in unet.state_dict().items()}
+    state |= {f"first_stage_model.{key}": value for key, value in export_autoencoder(autoencoder).items()}
+    state |= {f"cond_stage_model.transformer.text_model.{key}": value for key, value in text.state_dict().items()}
+    return state
+
+
+def write_base(autoencoder: Autoencoder, text: TextEncoder, unet: UNet, about: dict, path: Path = BASE) -> None:
+    write(path, base_state(autoencoder, text, unet), about)
+
+
+def write_image_factor(control: ControlNet, about: dict, path: Path = IMAGE) -> None:
+    write(path, control.state_dict(), about)
+
+
+def write_sums(folder: Path = WEIGHTS) -> None:
+    """SHA256SUMS over every .safetensors below the folder, in the format of sha256sum."""
+    import hashlib
+
+    files = sorted(folder.rglob("*.safetensors"))
+    lines = [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.relative_to(folder).as_posix()}\n" for file in files]
+    (folder / "SHA256SUMS").write_text("".join(lines))

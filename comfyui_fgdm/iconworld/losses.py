@@ -1,0 +1,50 @@
+"""The training losses: v-prediction, and the grounding of cross-attention in the masks of what words name."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+STEPS = 1000
+
+
+def alphas(device=None) -> Tensor:
+    """Cumulative alphas of Stable Diffusion's schedule (sqrt-linear betas 0.00085 to 0.012), length 1000, float64."""
+    betas = torch.linspace(0.00085**0.5, 0.012**0.5, STEPS, dtype=torch.float64, device=device) ** 2
+    return torch.cumprod(1 - betas, 0)
+
+
+def noised(x0: Tensor, noise: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    """(x_t, the v target) for latents B x C x h x w and timesteps B: x_t = sqrt(a) x0 + sqrt(1-a) n, v = sqrt(a) n - sqrt(1-a) x0."""
+    a = alphas(x0.device)[t].float()[:, None, None, None]
+    return a.sqrt() * x0 + (1 - a).sqrt() * noise, a.sqrt() * noise - (1 - a).sqrt() * x0
+
+
+def predicted_x0(x: Tensor, v: Tensor, t: Tensor) -> Tensor:
+    """x0 = sqrt(a) x_t - sqrt(1-a) v."""
+    a = alphas(x.device)[t].float()[:, None, None, None]
+    return a.sqrt() * x - (1 - a).sqrt() * v
+
+
+def grounding(maps: list[Tensor], masks: Tensor) -> Tensor:
+    """How far the cross-attention of naming tokens is from the masks of what they name; 0 is perfect.
+
+    maps: per layer B x queries x tokens (mean of heads, softmax over tokens); masks: B x tokens x 16 x 16 in 0..1.
+    Token term: (1 - sum_p A m / sum_p A)^2, mean over naming tokens. Pixel term (weight 0.3): -log of the attention that
+    goes to the tokens naming what covers most of the cell. The idea is TokenCompose's (CVPR 2024).
+    """
+    naming = masks.flatten(2).amax(2) > 0
+    total = maps[0].new_zeros(())
+    for attention in maps:
+        side = int(attention.shape[1] ** 0.5)
+        m = F.adaptive_avg_pool2d(masks, side).flatten(2)
+        a = attention.transpose(1, 2)
+        inside = (a * m).sum(2) / a.sum(2).clamp_min(1e-6)
+        token = ((1 - inside).square() * naming).sum() / naming.sum().clamp_min(1)
+        strong = (m > 0.5).float()
+        covered = strong.amax(1) > 0
+        share = (a * strong).sum(1).clamp_min(1e-4)
+        pixel = -(share.log() * covered).sum() / covered.sum().clamp_min(1)
+        total = total + token + 0.3 * pixel
+    return total / len(maps)

@@ -1,0 +1,188 @@
+"""What each part of the tiny family learns: its module, its batch and its loss. The loop is `run.train`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .. import adapter as adapters
+from . import losses
+from .autoencoder import Autoencoder
+from .data import Batch, Shard, draw_batch, paint
+from .judge import Judge
+from .networks import ControlNet, TextEncoder, UNet
+from .run import device
+
+LossOf = Callable[[int, torch.Generator], tuple[Tensor, dict[str, float]]]
+GROUNDING_WEIGHT = 0.3
+CONDITION_DROPOUT = 0.1
+
+
+class Base(nn.Module):
+    """The text encoder and the UNet, trained together on pictures."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text, self.unet = TextEncoder(), UNet()
+
+
+def _noise(batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    t = torch.randint(losses.STEPS, (len(batch.latent),), generator=generator)
+    noise = torch.randn(batch.latent.shape, generator=generator)
+    x, v = losses.noised(batch.latent, noise, t)
+    where = device()
+    return x.to(where), v.to(where), t.to(where)
+
+
+def base_loss(base: Base, shard: Shard, size: int, which: str = "image") -> LossOf:
+    """v-loss on pictures plus the grounding of the cross-attention."""
+
+    def loss_of(_step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        batch = draw_batch(shard, which, size, generator)
+        x, v, t = _noise(batch, generator)
+        maps: list[Tensor] = []
+        out = base.unet(x, t, base.text(batch.tokens.to(x.device)), store=maps)
+        mse, ground = F.mse_loss(out, v), losses.grounding(maps, batch.masks.to(x.device))
+        return mse + GROUNDING_WEIGHT * ground, {"v": float(mse.detach()), "ground": float(ground.detach())}
+
+    return loss_of
+
+
+class LowRank(nn.Module):
+    """Low-rank changes of a frozen UNet's weights, used through `torch.func.functional_call`.
+
+    One pair per convolution and linear weight with at least `rank` inputs and outputs; `up` starts at zero.
+    """
+
+    def __init__(self, unet: UNet, rank: int, skip: tuple[str, ...] = ("time_embed",)) -> None:
+        super().__init__()
+        self.shapes = {name: p.shape for name, p in unet.named_parameters()
+                       if p.ndim in (2, 4) and not name.startswith(skip) and min(p.shape[0], p[0].numel()) >= rank}
+        self.down, self.up = nn.ParameterDict(), nn.ParameterDict()
+        for name, shape in self.shapes.items():
+            key = name.replace(".", "/")
+            self.down[key] = nn.Parameter(torch.randn(rank, shape[1:].numel()) / shape[1:].numel() ** 0.5)
+            self.up[key] = nn.Parameter(torch.zeros(shape[0], rank))
+
+    def weights(self, unet: UNet) -> dict[str, Tensor]:
+        """Parameter name -> changed weight, differentiable in the low-rank factors."""
+        own = dict(unet.named_parameters())
+        return {name: own[name] + (self.up[key] @ self.down[key]).view(shape)
+                for name, shape in self.shapes.items() for key in (name.replace(".", "/"),)}
+
+    def pairs(self) -> dict[str, adapters.LoraPair]:
+        """For `adapter.save`: UNet weight key -> (down, up)."""
+        return {name: adapters.LoraPair(self.down[key].detach(), self.up[key].detach())
+                for name in self.shapes for key in (name.replace(".", "/"),)}
+
+
+class Factor(nn.Module):
+    """A condition factor: the time-conditioned adapter of the paper on a frozen base, with optional low-rank changes."""
+
+    def __init__(self, base: Base, rank: int = 0) -> None:
+        super().__init__()
+        config = base.unet.config
+        self.base = base.requires_grad_(False)
+        self.adapter = adapters.build(adapters.AdapterSpec(adapters.AdapterKind.TIME, config.widths, config.latent, config.embedding))
+        self.adapter.requires_grad_(True)
+        self.lora = LowRank(base.unet, rank) if rank else None
+
+    def forward(self, x: Tensor, t: Tensor, context: Tensor, store: list | None = None) -> Tensor:
+        features = self.adapter(x, self.base.unet.embed(t))
+        changed = self.lora.weights(self.base.unet) if self.lora else {}
+        return torch.func.functional_call(self.base.unet, changed, (x, t, context), {"features": features, "store": store})
+
+
+def factor_loss(factor: Factor, shard: Shard, size: int) -> LossOf:
+    """v-loss on maps plus grounding; only the adapter (and the low-rank changes) learn."""
+
+    def loss_of(_step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        batch = draw_batch(shard, "map", size, generator)
+        x, v, t = _noise(batch, generator)
+        with torch.no_grad():
+            context = factor.base.text(batch.tokens.to(x.device))
+        maps: list[Tensor] = []
+        out = factor(x, t, context, store=maps)
+        mse, ground = F.mse_loss(out, v), losses.grounding(maps, batch.masks.to(x.device))
+        return mse + GROUNDING_WEIGHT * ground, {"v": float(mse.detach()), "ground": float(ground.detach())}
+
+    return loss_of
+
+
+class Image(nn.Module):
+    """The image factor: a ControlNet on the frozen base."""
+
+    def __init__(self, base: Base) -> None:
+        super().__init__()
+        self.base = base.requires_grad_(False)
+        self.control = ControlNet(base.unet.config)
+        self.control.start_from(base.unet)
+        self.control.requires_grad_(True)
+
+    def forward(self, x: Tensor, hint: Tensor, t: Tensor, context: Tensor) -> Tensor:
+        return self.base.unet(x, t, context, control=self.control(x, hint, t, context))
+
+
+def image_loss(image: Image, shard: Shard, size: int) -> LossOf:
+    """v-loss on pictures with the true map as the hint."""
+
+    def loss_of(_step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        batch = draw_batch(shard, "image", size, generator)
+        x, v, t = _noise(batch, generator)
+        hint = torch.from_numpy(paint(batch.labels.numpy().astype("uint8"))).permute(0, 3, 1, 2).float().div(255).to(x.device)
+        with torch.no_grad():
+            context = image.base.text(batch.tokens.to(x.device))
+        mse = F.mse_loss(image(x, hint, t, context), v)
+        return mse, {"v": float(mse.detach())}
+
+    return loss_of
+
+
+def decoder_loss(model: Autoencoder, pictures, labels, size: int, crop: int = 64, noise: float = 0.04) -> LossOf:
+    """L1 + 2 MSE of the decoder on random crops, pictures and maps half and half; the encoder is fixed.
+
+    pictures: uint8 N x H x W x 3; labels: uint8 N x H x W.
+    """
+
+    def loss_of(_step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        index = torch.randint(len(labels), (size,), generator=generator).numpy()
+        y, x = (torch.randint(0, (labels.shape[1] - crop) // 4 + 1, (2,), generator=generator) * 4).tolist()
+        part = slice(y, y + crop), slice(x, x + crop)
+        half = size // 2
+        real = torch.cat([torch.from_numpy(pictures[index[:half]][:, *part].copy()), torch.from_numpy(paint(labels[index[half:]][:, *part]))])
+        real = real.permute(0, 3, 1, 2).float().div(255).to(device()).contiguous(memory_format=torch.channels_last)
+        if torch.rand((), generator=generator) < 0.5:
+            real = real.flip(3)
+        z = model.encode(real)
+        error = model.decoder(z + noise * torch.randn(z.shape, generator=generator).to(z.device)) - real
+        squares = error.detach().square()
+        figures = {"psnr_image": float(-10 * torch.log10(squares[:half].mean())), "psnr_map": float(-10 * torch.log10(squares[half:].mean()))}
+        return error.abs().mean() + 2 * error.square().mean(), figures
+
+    return loss_of
+
+
+def judge_loss(judge: Judge, classes: tuple[int, ...], pictures, labels, size: int) -> LossOf:
+    """Cross-entropy of the judge on real pictures, with brightness and small-noise augmentation."""
+    to_class = torch.full((256,), 0, dtype=torch.long)
+    to_class[list(classes)] = torch.arange(len(classes))
+
+    def loss_of(_step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        index = torch.randint(len(labels), (size,), generator=generator).numpy()
+        real = torch.from_numpy(pictures[index]).permute(0, 3, 1, 2).float().div(255)
+        truth = to_class[torch.from_numpy(labels[index].astype("int64"))]
+        if torch.rand((), generator=generator) < 0.5:
+            real, truth = real.flip(3), truth.flip(2)
+        gain = 1 + 0.15 * torch.randn(size, 1, 1, 1, generator=generator)
+        real = (real * gain + 0.03 * torch.randn(real.shape, generator=generator)).clamp(0, 1)
+        blur = torch.rand((), generator=generator)
+        if blur < 0.5:
+            real = F.avg_pool2d(F.pad(real, (1, 1, 1, 1), mode="replicate"), 3, 1)
+        scores = judge(real.to(device()))
+        loss = F.cross_entropy(scores, truth.to(device()))
+        return loss, {"accuracy": float((scores.argmax(1).cpu() == truth).float().mean())}
+
+    return loss_of
