@@ -10,10 +10,9 @@ The networks are in ``adapter_nets``; their public names are importable from her
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from . import filekinds, palettes
+from . import filekinds
 from .adapter_nets import (
     OFFICIAL_EMB,
     OFFICIAL_WIDTHS,
@@ -34,6 +33,7 @@ from .adapter_nets import (
     build,
     detect,
 )
+from .factor_info import OFFICIAL_INFO, FactorInfo
 
 __all__ = [
     "OFFICIAL_EMB",
@@ -58,90 +58,11 @@ __all__ = [
 METADATA_KEY = "fgdm_factor"
 PREFIX = "model.diffusion_model.adapter."
 LORA = "lora."
+PICKLES = (".pth", ".pt", ".ckpt")
 
 
 class FactorFileError(ValueError):
     """A file that is no usable factor: which file, what is wrong with it, what it seems to be, what is expected."""
-
-
-@dataclass(frozen=True)
-class FactorInfo:
-    """What a factor draws and which base it was trained on.
-
-    variable: what is drawn, e.g. "segmentation". parents: variables it is conditioned on, beside the text.
-    kind: ``AdapterKind`` value. palette: name of the palette of the maps (None for maps without classes).
-    classes: label indices it was trained to draw (ascending; empty = unknown, any). trained_size: side of the
-    training pictures in pixels. base_family: the frozen base, e.g. "sd15" or "iconworld". latent_channels: of
-    the latent it reads. prediction_type: "eps" or "v", of the base. licence: of these weights, an SPDX name if
-    there is one. training: free JSON record (steps, seed, data, machine ...). blocks: residual blocks a level.
-    """
-
-    variable: str
-    base_family: str
-    kind: str = AdapterKind.PLAIN.value
-    parents: tuple[str, ...] = ()
-    palette: str | None = palettes.COCO.name
-    classes: tuple[int, ...] = ()
-    trained_size: int = 256
-    latent_channels: int = 4
-    prediction_type: str = "eps"
-    licence: str = ""
-    training: dict = field(default_factory=dict, hash=False)
-    blocks: int = 2
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "parents", tuple(self.parents))
-        object.__setattr__(self, "classes", tuple(sorted(set(self.classes))))
-        for name in ("variable", "base_family", "licence"):
-            if not isinstance(getattr(self, name), str):
-                raise ValueError(f"{name} must be a text, got {getattr(self, name)!r}")
-        if not self.variable or not self.base_family:
-            raise ValueError("variable and base_family must not be empty")
-        if not all(isinstance(p, str) for p in self.parents):
-            raise ValueError(f"parents must be texts, got {self.parents!r}")
-        for name in ("trained_size", "latent_channels", "blocks"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} must be a whole number >= 1, got {value!r}")
-        if self.kind not in {k.value for k in AdapterKind}:
-            raise ValueError(f"kind must be one of {[k.value for k in AdapterKind]}, got {self.kind!r}")
-        if self.prediction_type not in ("eps", "v"):
-            raise ValueError(f"prediction_type must be 'eps' or 'v', got {self.prediction_type!r}")
-        if not isinstance(self.training, dict):
-            raise ValueError(f"training must be a JSON object, got {self.training!r}")
-        if self.palette is None and self.classes:
-            raise ValueError("classes are given but no palette")
-        if self.palette is not None and self.classes:
-            palettes.get(self.palette).check(self.classes)
-
-    def to_json(self) -> str:
-        """One line of JSON; ``from_json`` reads it back to an equal value."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str) -> FactorInfo:
-        """Inverse of ``to_json``; unknown fields (of later versions) are ignored. ValueError says what is wrong."""
-        try:
-            raw = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise ValueError(f"not JSON: {error}") from None
-        if not isinstance(raw, dict):
-            raise ValueError(f"expected a JSON object, got {type(raw).__name__}")
-        known = {f.name for f in dataclasses.fields(cls)}
-        try:
-            return cls(**{k: v for k, v in raw.items() if k in known})
-        except TypeError as error:
-            raise ValueError(str(error)) from None
-
-
-OFFICIAL_INFO = FactorInfo(
-    variable="segmentation",
-    base_family="sd15",
-    classes=tuple(c for c in range(182) if c not in palettes.COCO.retired),
-    licence="CreativeML-Open-RAIL-M",
-    training={"note": "no metadata in the file: assumed to be the segmentation factor of the FG-DM release"},
-)
-"""What a file without metadata is taken for if it has exactly the widths of the released adapters."""
 
 
 class LoraPair(NamedTuple):
@@ -171,21 +92,52 @@ def read_file(path: str | os.PathLike) -> FactorFile:
     """Read a factor file to CPU tensors of their stored precision, checked: names, shapes, finite values.
 
     Names and shapes are checked before any tensor is read, so that a large foreign file is refused at once.
+    A .pth, .pt or .ckpt file, as in the FG-DM release, is read too, tensors only: no code in it is ever run.
     FactorFileError for everything that is wrong with the file, OSError only for what the disk does.
     """
     path = Path(path)
     if not path.is_file():
         raise FactorFileError(f"{path}: no such file; put factor files into models/fgdm_factors")
+    return _read_pickle(path) if path.suffix.lower() in PICKLES else _read_safetensors(path)
+
+
+def _read_safetensors(path: Path) -> FactorFile:
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             shapes = {k: tuple(file.get_slice(k).get_shape()) for k in file.keys()}  # noqa: SIM118 (no mapping)
-            info, names, pairs = _check(path, shapes, (file.metadata() or {}).get(METADATA_KEY))
-            adapter = {short: _tensor(path, file, long) for short, long in names.items()}
-            lora = {k: LoraPair(*(_tensor(path, file, f"{LORA}{k}.{end}") for end in ("down", "up"))) for k in pairs}
+            return _collect(path, shapes, (file.metadata() or {}).get(METADATA_KEY), file.get_tensor)
     except SafetensorError as error:
         raise FactorFileError(
             f"{path}: not a readable safetensors file ({error}); it seems to be {filekinds.describe_bytes(path)}"
         ) from None
+
+
+def _read_pickle(path: Path) -> FactorFile:
+    try:
+        raw = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except Exception as error:  # the unpickler raises whatever a damaged or hostile file leads it to
+        raise FactorFileError(
+            f"{path}: cannot be read as tensors alone ({type(error).__name__}); it seems to be "
+            f"{filekinds.describe_bytes(path)}; convert it to safetensors, or download it again"
+        ) from None
+    state = raw.get("state_dict", raw) if isinstance(raw, dict) else None
+    tensors = {k: v for k, v in state.items() if isinstance(v, torch.Tensor)} if isinstance(state, dict) else {}
+    return _collect(path, {k: tuple(v.shape) for k, v in tensors.items()}, None, tensors.__getitem__)
+
+
+def _collect(path: Path, shapes: dict, text: str | None, get: Callable[[str], torch.Tensor]) -> FactorFile:
+    info, names, pairs = _check(path, shapes, text)
+
+    def tensor(name: str) -> torch.Tensor:
+        value = get(name)
+        if not value.is_floating_point():
+            raise FactorFileError(f"{path}: {name} is {value.dtype}, expected floating-point weights")
+        if not torch.isfinite(value.float()).all():
+            raise FactorFileError(f"{path}: {name} holds NaN or infinite values; the file is damaged")
+        return value
+
+    adapter = {short: tensor(long) for short, long in names.items()}
+    lora = {k: LoraPair(tensor(f"{LORA}{k}.down"), tensor(f"{LORA}{k}.up")) for k in pairs}
     return FactorFile(info, adapter, lora)
 
 
@@ -224,6 +176,8 @@ def _check(path: Path, shapes: dict, text: str | None) -> tuple[FactorInfo, dict
 
 def _lora_keys(path: Path, shapes: dict) -> list[str]:
     stored = [k for k in shapes if k.startswith(LORA)]
+    if extra := [k for k in stored if not k.endswith((".down", ".up"))]:
+        raise FactorFileError(f"{path}: unknown tensors {extra[:4]}; low-rank changes end in .down or .up")
     keys = sorted({k[len(LORA) :].rpartition(".")[0] for k in stored})
     for key in keys:
         down, up = (shapes.get(f"{LORA}{key}.{end}", ()) for end in ("down", "up"))
@@ -231,18 +185,7 @@ def _lora_keys(path: Path, shapes: dict) -> list[str]:
             raise FactorFileError(
                 f"{path}: low-rank change of {key!r} needs down [rank, in] and up [out, rank], got {down} and {up}"
             )
-    if extra := [k for k in stored if not k.endswith((".down", ".up"))]:
-        raise FactorFileError(f"{path}: unknown tensors {extra[:4]}; low-rank changes end in .down or .up")
     return keys
-
-
-def _tensor(path: Path, file, name: str) -> torch.Tensor:
-    value = file.get_tensor(name)
-    if not value.is_floating_point():
-        raise FactorFileError(f"{path}: {name} is {value.dtype}, expected floating-point weights")
-    if not torch.isfinite(value.float()).all():
-        raise FactorFileError(f"{path}: {name} holds NaN or infinite values; the file is damaged or training diverged")
-    return value
 
 
 def load(path: str | os.PathLike, ops=nn, device=None, dtype: torch.dtype | None = torch.float32) -> nn.Module:

@@ -94,8 +94,9 @@ def _halve(x: torch.Tensor) -> torch.Tensor:
 
 
 def norm_groups(width: int) -> int:
-    """Groups of a GroupNorm of ``width`` channels: 32, or the largest divisor of the width below that."""
-    return next(g for g in range(min(32, width), 0, -1) if width % g == 0)
+    """Groups of a GroupNorm of ``width`` channels: 32 as in the release, or for narrow or odd widths the largest
+    divisor below that leaves two channels a group: alone in its group, a channel would lose its timestep."""
+    return next((g for g in range(min(32, width // 2), 0, -1) if width % g == 0), 1)
 
 
 class _PlainBlock(nn.Module):

@@ -142,7 +142,9 @@ def test_decode_accepts_other_strides_and_strange_values() -> None:
     channels_first = palettes.encode(labels).permute(0, 3, 1, 2).contiguous()
     assert torch.equal(palettes.decode(channels_first.permute(0, 2, 3, 1)), labels)
     strange = torch.tensor([float("nan"), -5.0, float("-inf"), 7.0, float("inf"), 1.5]).reshape(1, 1, 2, 3)
-    assert palettes.decode(strange, margin=None).tolist() == [[[0, brute_force(torch.ones(1, 1, 1, 3), None, 999).item()]]]
+    assert palettes.decode(strange, margin=None).tolist() == [
+        [[0, brute_force(torch.ones(1, 1, 1, 3), None, 999).item()]]
+    ]
     assert palettes.decode(torch.zeros(0, 4, 4, 3)).shape == (0, 4, 4)
     before = strange.clone()
     palettes.decode(strange)
@@ -164,7 +166,8 @@ def test_decode_works_inside_and_after_inference_mode() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [torch.zeros(4, 4, 3), torch.zeros(1, 4, 4), torch.zeros(1, 3, 4, 4), torch.zeros(1, 4, 4, 3, dtype=torch.uint8)]
+    "bad",
+    [torch.zeros(4, 4, 3), torch.zeros(1, 4, 4), torch.zeros(1, 3, 4, 4), torch.zeros(1, 4, 4, 3, dtype=torch.uint8)],
 )
 def test_decode_refuses_what_is_no_picture(bad: torch.Tensor) -> None:
     with pytest.raises(PaletteError, match=r"\[B, H, W, 3\]"):

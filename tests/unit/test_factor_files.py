@@ -1,0 +1,293 @@
+"""Factor files: what is written is read back, and what is no factor is refused with its kind."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from comfyui_fgdm import adapter
+from comfyui_fgdm.adapter import Adapter, FactorFileError, FactorInfo, LoraPair, TimeAdapter
+
+INFO = FactorInfo(
+    variable="segmentation",
+    base_family="iconworld",
+    kind="time_adapter",
+    classes=(17, 1, 168, 1),
+    trained_size=128,
+    latent_channels=8,
+    prediction_type="v",
+    licence="Apache-2.0",
+    training={"steps": 10, "seed": 0, "note": 'quotes " and \u00e9'},
+)
+
+
+@pytest.fixture
+def module() -> TimeAdapter:
+    torch.manual_seed(0)
+    network = TimeAdapter((8, 12), 8, 16)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter)
+    return network
+
+
+@pytest.fixture
+def factor(tmp_path: Path, module: TimeAdapter) -> Path:
+    path = tmp_path / "factor.safetensors"
+    adapter.save(path, module, INFO)
+    return path
+
+
+def test_save_and_load(factor: Path, module: TimeAdapter) -> None:
+    file = adapter.read_file(factor)
+    assert file.info == INFO and file.lora == {}
+    assert all(torch.equal(file.adapter[k], v) for k, v in module.state_dict().items())
+    loaded = adapter.load(factor)
+    assert loaded.info == INFO and loaded.spec == module.spec and not loaded.training
+    assert not any(p.requires_grad for p in loaded.parameters())
+    x, emb = torch.randn(1, 8, 8, 8), torch.randn(1, 16)
+    assert all(torch.equal(a, b) for a, b in zip(loaded(x, emb), module(x, emb), strict=True))
+    assert os.listdir(factor.parent) == ["factor.safetensors"]
+
+
+def test_half_precision(tmp_path: Path, module: TimeAdapter) -> None:
+    path = tmp_path / "half.safetensors"
+    adapter.save(path, module.state_dict(), INFO, dtype=torch.float16)
+    assert {v.dtype for v in adapter.read_file(path).adapter.values()} == {torch.float16}
+    assert {p.dtype for p in adapter.load(path).parameters()} == {torch.float32}
+    assert {p.dtype for p in adapter.load(path, dtype=None).parameters()} == {torch.float16}
+
+
+def test_low_rank_changes(tmp_path: Path, module: TimeAdapter) -> None:
+    key = "input_blocks.1.1.transformer_blocks.0.attn2.to_q.weight"
+    pair = LoraPair(torch.randn(2, 4 * 9), torch.randn(6, 2))
+    path = tmp_path / "f.safetensors"
+    adapter.save(path, module, INFO, lora={key: pair})
+    file = adapter.read_file(path)
+    assert list(file.lora) == [key] and len(file.adapter) == len(module.state_dict())
+    assert torch.equal(file.lora[key].down, pair.down) and torch.equal(file.lora[key].up, pair.up)
+    delta = adapter.lora_delta(file.lora[key], (6, 4, 3, 3))
+    torch.testing.assert_close(delta[5, 3, 2, 1], (pair.up[5] * pair.down[:, 3 * 9 + 2 * 3 + 1]).sum())
+    for shape in ((6, 4, 3), (4, 6, 3, 3)):
+        with pytest.raises(ValueError, match="does not fit"):
+            adapter.lora_delta(pair, shape)
+
+
+@pytest.mark.parametrize(("down", "up"), [((2, 4), None), (None, (4, 2)), ((2, 4), (4, 3)), ((2, 4, 1, 1), (4, 2))])
+def test_broken_low_rank_changes_are_refused(tmp_path: Path, module: TimeAdapter, down, up) -> None:
+    tensors = dict(module.state_dict())
+    tensors |= {f"lora.a.weight.{end}": torch.zeros(shape) for end, shape in (("down", down), ("up", up)) if shape}
+    save_file(tensors, tmp_path / "f.safetensors", metadata={"fgdm_factor": INFO.to_json()})
+    with pytest.raises(FactorFileError, match=r"'a.weight'.*down \[rank, in\]"):
+        adapter.read_file(tmp_path / "f.safetensors")
+
+
+def test_released_layout_with_prefix_and_without_metadata(tmp_path: Path) -> None:
+    """A whole released checkpoint as safetensors: the adapter is taken out of it, the rest ignored."""
+    network = Adapter(dtype=torch.float16, device="meta")
+    zeros = {k: torch.zeros(v.shape, dtype=v.dtype) for k, v in network.state_dict().items()}
+    tensors = {f"model.diffusion_model.adapter.{k}": v for k, v in zeros.items()}
+    tensors |= {"model.diffusion_model.out.2.bias": torch.zeros(4), "first_stage_model.x": torch.zeros(1)}
+    path = tmp_path / "fgdm_seg.safetensors"
+    save_file(tensors, path)
+    file = adapter.read_file(path)
+    assert set(file.adapter) == set(network.state_dict())
+    assert (file.info.variable, file.info.base_family, file.info.kind) == ("segmentation", "sd15", "adapter")
+    assert 0 in file.info.classes and 11 not in file.info.classes and 182 not in file.info.classes
+    assert len(file.info.classes) == 171
+
+
+def test_released_checkpoint_as_pickle(tmp_path: Path) -> None:
+    """The released file is a dict with a state_dict; the new and the old format of PyTorch are both about."""
+    network = TimeAdapter((320, 640, 1280, 1280), device="meta")
+    zeros = {k: torch.zeros(1).expand(v.shape) for k, v in network.state_dict().items()}  # one number a tensor on disk
+    tensors = {f"model.diffusion_model.adapter.{k}": v for k, v in zeros.items()}
+    torch.save({"state_dict": tensors, "epoch": 3}, tmp_path / "fgdm_seg.pth")
+    file = adapter.read_file(tmp_path / "fgdm_seg.pth")
+    assert set(file.adapter) == set(zeros) and file.info.kind == "time_adapter"
+
+
+def test_pickles_that_are_no_factor_are_refused_and_never_run(tmp_path: Path, module: TimeAdapter) -> None:
+    class Bomb:
+        def __reduce__(self):
+            return (os.mkdir, (str(tmp_path / "exploded"),))
+
+    path = tmp_path / "x.pth"
+    for legacy in (False, True):
+        torch.save({"state_dict": Bomb()}, path, _use_new_zipfile_serialization=not legacy)
+        with pytest.raises(FactorFileError, match="cannot be read as tensors alone.*pickle"):
+            adapter.read_file(path)
+        assert not (tmp_path / "exploded").exists()
+    torch.save(module.state_dict(), path)
+    with pytest.raises(FactorFileError, match="no metadata"):
+        adapter.read_file(path)
+    for raw in ([1, 2], {"state_dict": 5}, {}):
+        torch.save(raw, path)
+        with pytest.raises(FactorFileError, match="a file without tensors"):
+            adapter.read_file(path)
+    for content in (b"", b"hello", b"PK\x03\x04" + b"\0" * 99):
+        path.write_bytes(content)
+        with pytest.raises(FactorFileError, match="cannot be read as tensors alone"):
+            adapter.read_file(path)
+
+
+def test_an_unknown_adapter_without_metadata_is_refused(tmp_path: Path, module: TimeAdapter) -> None:
+    save_file(module.state_dict(), tmp_path / "x.safetensors")
+    with pytest.raises(FactorFileError, match=r"levels of \(8, 12\) channels.*no metadata 'fgdm_factor'"):
+        adapter.read_file(tmp_path / "x.safetensors")
+
+
+def test_a_missing_file_says_where_factors_belong(tmp_path: Path) -> None:
+    with pytest.raises(FactorFileError, match=r"nothing\.safetensors: no such file.*fgdm_factors"):
+        adapter.read_file(tmp_path / "nothing.safetensors")
+    with pytest.raises(FactorFileError, match="no such file"):
+        adapter.read_file(tmp_path)
+
+
+def header(names: dict[str, object], body: bytes = b"") -> bytes:
+    text = json.dumps(names).encode()
+    return struct.pack("<Q", len(text)) + text + body
+
+
+@pytest.mark.parametrize(
+    ("content", "seems"),
+    [
+        (b"", "an empty file"),
+        (b"\x80\x02}q\x00.", "old PyTorch pickle"),
+        (b"PK\x03\x04" + b"\0" * 100, "PyTorch pickle"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n", "Git LFS pointer"),
+        (b"<!DOCTYPE html><html>404</html>", "a web page"),
+        (b'{"error": "not found"}', "a JSON text"),
+        (b"GGUF\x03\0\0\0" + b"\0" * 50, "a GGUF file"),
+        (b"\x89PNG\r\n\x1a\n" + b"\0" * 50, "a picture"),
+        (b"hello", "no weights file known here"),
+        (struct.pack("<Q", 10**6) + b'{"a":', "a truncated safetensors file"),
+        (struct.pack("<Q", 2**63) + b'{"a":', "a truncated safetensors file"),
+        (header({"a": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}}, b"\0" * 7), "damaged or truncated"),
+        (header({"a": {"dtype": "F32", "shape": [4], "data_offsets": [0, 8]}}, b"\0" * 8), "damaged or truncated"),
+        (header({"a": {"dtype": "X99", "shape": [1], "data_offsets": [0, 4]}}, b"\0" * 4), "damaged or truncated"),
+    ],
+)
+def test_files_that_are_no_safetensors(tmp_path: Path, content: bytes, seems: str) -> None:
+    path = tmp_path / "factor.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(FactorFileError, match="not a readable safetensors file") as error:
+        adapter.read_file(path)
+    assert seems in str(error.value) and str(path) in str(error.value)
+
+
+def test_a_factor_cut_anywhere_is_refused(factor: Path) -> None:
+    whole = factor.read_bytes()
+    for length in {0, 1, 7, 8, 9, 100, len(whole) // 2, len(whole) - 1}:
+        factor.write_bytes(whole[:length])
+        with pytest.raises(FactorFileError):
+            adapter.read_file(factor)
+
+
+@pytest.mark.parametrize(
+    ("names", "seems"),
+    [
+        (["lora_unet_down_blocks_0.lora_up.weight", "lora_unet_down_blocks_0.lora_down.weight"], "a LoRA"),
+        (["unet.down_blocks.0.lora_A.weight"], "a LoRA"),
+        (
+            ["model.diffusion_model.input_blocks.0.0.weight", "first_stage_model.decoder.conv_in.weight"],
+            "a full Stable",
+        ),
+        (["control_model.input_hint_block.0.weight", "control_model.zero_convs.0.0.weight"], "a ControlNet"),
+        (["controlnet_cond_embedding.conv_in.weight", "down_blocks.0.x"], "a ControlNet"),
+        (["body.0.block1.weight", "conv_in.weight"], "a T2I-Adapter"),
+        (["encoder.conv_in.weight", "decoder.conv_in.weight"], "a VAE"),
+        (["text_model.encoder.layers.0.layer_norm1.weight"], "a CLIP text encoder"),
+        (["input_blocks.0.0.weight", "output_blocks.0.0.weight"], "a diffusion model"),
+        (["double_blocks.0.img_attn.qkv.weight"], "a diffusion transformer"),
+        (["something.else"], "of a kind not known here"),
+        ([], "a file without tensors"),
+    ],
+)
+def test_foreign_weights_are_named(tmp_path: Path, names: list[str], seems: str) -> None:
+    path = tmp_path / "foreign.safetensors"
+    save_file({name: torch.zeros(2, 2) for name in names}, path)
+    with pytest.raises(FactorFileError, match="no FG-DM adapter") as error:
+        adapter.read_file(path)
+    assert seems in str(error.value) and "body.N" in str(error.value)
+
+
+def test_wrong_weights_inside_a_factor_are_named(tmp_path: Path, module: TimeAdapter) -> None:
+    path, state = tmp_path / "f.safetensors", module.state_dict()
+
+    def refused(tensors: dict, message: str, info: str = INFO.to_json()) -> None:
+        save_file(tensors, path, metadata={"fgdm_factor": info})
+        with pytest.raises(FactorFileError, match=message):
+            adapter.read_file(path)
+
+    refused({**state, "body.1.in_layers.2.bias": torch.zeros(9)}, r"in_layers.2.bias is \(9,\), expected \(8,\)")
+    refused({k: v for k, v in state.items() if k != "conv_in.bias"}, "missing: conv_in.bias.*damaged factor file")
+    refused({**state, "conv_in.bias": torch.full((8,), torch.nan)}, "conv_in.bias holds NaN")
+    refused({**state, "conv_in.bias": torch.zeros(8, dtype=torch.int8)}, "conv_in.bias is torch.int8")
+    refused({**state, "lora.junk": torch.zeros(1)}, "unknown tensors.*lora.junk")
+    refused(state, "says adapter for 8 latent channels", json.dumps({**json.loads(INFO.to_json()), "kind": "adapter"}))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "not JSON"),
+        ("[1]", "expected a JSON object, got list"),
+        ("[" * 100_000, "not JSON"),
+        ('{"variable": "x"}', "base_family"),
+        ('{"variable": "", "base_family": "x"}', "that is not empty"),
+        ('{"variable": 5, "base_family": "x"}', "variable must be a text"),
+        ('{"variable": "x", "base_family": "x", "kind": "magic"}', "kind must be 'adapter' or"),
+        ('{"variable": "x", "base_family": "x", "classes": [500]}', "500"),
+        ('{"variable": "x", "base_family": "x", "classes": [0.5]}', "classes"),
+        ('{"variable": "x", "base_family": "x", "classes": 7}', "classes"),
+        ('{"variable": "x", "base_family": "x", "classes": ["dog"]}', "classes"),
+        ('{"variable": "x", "base_family": "x", "parents": [1]}', "parents"),
+        ('{"variable": "x", "base_family": "x", "parents": "depth"}', "parents"),
+        ('{"variable": "x", "base_family": "x", "palette": "ade"}', "ade"),
+        ('{"variable": "x", "base_family": "x", "palette": 5}', "palette"),
+        ('{"variable": "x", "base_family": "x", "palette": null, "classes": [1]}', "no palette"),
+        ('{"variable": "x", "base_family": "x", "trained_size": 0}', "trained_size"),
+        ('{"variable": "x", "base_family": "x", "trained_size": true}', "trained_size"),
+        ('{"variable": "x", "base_family": "x", "prediction_type": "x0"}', "prediction_type"),
+        ('{"variable": "x", "base_family": "x", "training": []}', "training"),
+    ],
+)
+def test_bad_metadata_is_refused_by_field(tmp_path: Path, module: TimeAdapter, text: str, message: str) -> None:
+    path = tmp_path / "f.safetensors"
+    save_file(module.state_dict(), path, metadata={"fgdm_factor": text})
+    with pytest.raises(FactorFileError, match=r"bad metadata 'fgdm_factor'") as error:
+        adapter.read_file(path)
+    assert message in str(error.value)
+
+
+def test_info_is_normalised_and_reads_back() -> None:
+    assert INFO.classes == (1, 17, 168)
+    assert FactorInfo.from_json(INFO.to_json()) == INFO
+    assert "\n" not in INFO.to_json() and INFO.to_json().isascii()
+    later = json.dumps({**json.loads(INFO.to_json()), "field_of_a_later_version": 1})
+    assert FactorInfo.from_json(later) == INFO
+    assert hash(INFO) == hash(FactorInfo.from_json(INFO.to_json()))
+
+
+def test_save_refuses_what_could_not_be_read_and_keeps_the_old_file(factor: Path, module: TimeAdapter) -> None:
+    before = factor.read_bytes()
+    with pytest.raises(FactorFileError, match=r"says time_adapter for 8 .* adapter for 4"):
+        adapter.save(factor, Adapter((8, 12)), INFO)
+    with pytest.raises(FactorFileError, match="left over"):
+        adapter.save(factor, {**module.state_dict(), "extra": torch.zeros(1)}, INFO)
+    assert factor.read_bytes() == before
+    assert os.listdir(factor.parent) == [factor.name]
+
+
+def test_equal_blocks_levels_are_kept_by_the_metadata(tmp_path: Path) -> None:
+    """Three blocks a level cannot be told from the weights where widths repeat."""
+    network = Adapter((8, 8), blocks=3)
+    info = FactorInfo("depth", "iconworld", palette=None, blocks=3)
+    adapter.save(tmp_path / "f.safetensors", network, info)
+    assert adapter.load(tmp_path / "f.safetensors").spec == network.spec
