@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tools import chromium
-from tools.server import CACHE, Server, make_base
+from tools.server import CACHE, Server
 
 RENDERERS = {"classic": False, "nodes2": True}
 ARGUMENTS = [
@@ -38,23 +38,20 @@ def browser() -> Iterator[Any]:
         started.close()
 
 
-@pytest.fixture(scope="session", params=list(RENDERERS))
-def renderer_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server whose front end uses one renderer; `server.renderer` is its name."""
-    settings = {"Comfy.VueNodes.Enabled": RENDERERS[request.param], "Comfy.NodeBadge.NodeSourceBadgeMode": "None"}
-    base = make_base(tmp_path_factory.mktemp(f"browser_{request.param}"), settings=settings)
-    with Server(base) as server:
-        server.renderer = request.param
-        yield server
+@pytest.fixture(params=list(RENDERERS))
+def renderer(request: pytest.FixtureRequest, live_server: Server) -> str:
+    """Name of the renderer that the front end of `live_server` uses in this test."""
+    live_server.client.post("/settings", {"Comfy.VueNodes.Enabled": RENDERERS[request.param]})
+    return request.param
 
 
 @pytest.fixture
-def page(browser: Any, renderer_server: Server, request: pytest.FixtureRequest) -> Iterator[Any]:
+def page(browser: Any, live_server: Server, renderer: str, request: pytest.FixtureRequest) -> Iterator[Any]:
     """The front end, ready, with an empty graph. A picture of its last state is kept in .cache/browser."""
     context = browser.new_context(viewport={"width": 1600, "height": 1000})
     tab = context.new_page()
     tab.set_default_timeout(60_000)
-    tab.goto(renderer_server.url)
+    tab.goto(live_server.url)
     tab.wait_for_function("() => window.app && window.app.graph && window.app.canvas")
     tab.wait_for_function("() => window.app.extensionManager && !window.app.extensionManager.spinner")
     tab.wait_for_function("() => window.LiteGraph.registered_node_types['FGDM_SampleMaps']")

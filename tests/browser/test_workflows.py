@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tools.server import PACK_FOLDER, Server
+from tools.server import PACK_FOLDER
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted(file.stem for file in (ROOT / "workflows").glob("*.json"))
@@ -51,12 +51,12 @@ def assert_nothing_is_missing(page: Any) -> None:
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
-def test_template_opens_runs_and_shows_chart_and_image(page: Any, renderer_server: Server, name: str) -> None:
+def test_template_opens_runs_and_shows_chart_and_image(page: Any, renderer: str, name: str) -> None:
     open_template(page, name)
     assert_nothing_is_missing(page)
     assert page.evaluate(RUN) == "success"
 
-    vue = renderer_server.renderer == "nodes2"
+    vue = renderer == "nodes2"
     chart_node = "FGDM_SampleMaps" if name == MAIN else "FGDM_BestOfN"
     for kind in (chart_node, "SaveImage"):
         page.wait_for_function(f"(args) => ({SHOWN})(args).some((width) => width > 0)", arg=[kind, vue], timeout=30_000)

@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import numpy as np
 import pytest
+import safetensors.numpy
 
 from tools.client import Prompt
-from tools.server import Server
+from tools.server import ROOT, Server, make_base
 from tools.workflow import node
 
 MAIN = "fgdm_best_of_10"
+WEIGHTS = ROOT / "comfyui_fgdm" / "data" / "weights"
 CACHE_MODES = {"classic": ["--cache-classic"], "lru": ["--cache-lru", "100"], "none": ["--cache-none"]}
 
 
-@pytest.fixture(scope="module", params=list(CACHE_MODES))
+@pytest.fixture(scope="session", params=list(CACHE_MODES))
 def cache_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server under one cache mode; `server.mode` is its name."""
-    base = tmp_path_factory.mktemp(f"cache_{request.param}")
+    """A server under one cache mode; `server.mode` is its name.
+
+    A test of one mode parametrizes it indirectly; pytest groups the tests, so that each mode starts once.
+    """
+    base = make_base(tmp_path_factory.mktemp(f"cache_{request.param}"))
+    put_foreign_factors(base / "models" / "fgdm_factors")
     with Server(base, options=CACHE_MODES[request.param]) as server:
         server.mode = request.param
         yield server
 
 
-@pytest.fixture(scope="module")
-def uncached_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that computes every node in every run."""
-    with Server(tmp_path_factory.mktemp("uncached"), options=CACHE_MODES["none"]) as server:
-        yield server
+def put_foreign_factors(folder: Path) -> None:
+    """Files in the factor folder that are no factor of the embedded family, named after what they are."""
+    folder.mkdir(parents=True)
+    shutil.copyfile(WEIGHTS / "controlnet" / "fgdm-iconworld-image.safetensors", folder / "a_controlnet.safetensors")
+    shutil.copyfile(WEIGHTS / "checkpoints" / "fgdm-iconworld.safetensors", folder / "a_checkpoint.safetensors")
+    good = (WEIGHTS / "fgdm_factors" / "fgdm-iconworld-segmentation.safetensors").read_bytes()
+    (folder / "truncated.safetensors").write_bytes(good[: len(good) // 2])
+    (folder / "empty.safetensors").write_bytes(b"")
+    lora = {"lora_unet_x.lora_down.weight": np.zeros((4, 8), np.float32), "lora_unet_x.alpha": np.ones((), np.float32)}
+    safetensors.numpy.save_file(lora, folder / "a_lora.safetensors")
 
 
 @pytest.fixture

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import copy
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-import safetensors.numpy
 
 from tools.client import Prompt, RequestError
 from tools.server import ROOT, Server, make_base
@@ -19,23 +17,7 @@ WEIGHTS = ROOT / "comfyui_fgdm" / "data" / "weights"
 FACTOR = "fgdm-iconworld-segmentation.safetensors"
 
 Change = Callable[[Prompt], None]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server whose fgdm_factors folder also holds files that are no factor of this family."""
-    base = make_base(tmp_path_factory.mktemp("errors"))
-    folder = base / "models" / "fgdm_factors"
-    folder.mkdir(parents=True)
-    shutil.copyfile(WEIGHTS / "controlnet" / "fgdm-iconworld-image.safetensors", folder / "a_controlnet.safetensors")
-    shutil.copyfile(WEIGHTS / "checkpoints" / "fgdm-iconworld.safetensors", folder / "a_checkpoint.safetensors")
-    good = (WEIGHTS / "fgdm_factors" / FACTOR).read_bytes()
-    (folder / "truncated.safetensors").write_bytes(good[: len(good) // 2])
-    (folder / "empty.safetensors").write_bytes(b"")
-    lora = {"lora_unet_x.lora_down.weight": np.zeros((4, 8), np.float32), "lora_unet_x.alpha": np.ones((), np.float32)}
-    safetensors.numpy.save_file(lora, folder / "a_lora.safetensors")
-    with Server(base, options=["--cache-none"]) as started:
-        yield started
+UNCACHED = pytest.mark.parametrize("cache_server", ["none"], indirect=True)
 
 
 def sampler(**inputs: object) -> Change:
@@ -89,52 +71,67 @@ FAILS: dict[str, tuple[Change, list[str]]] = {
 
 
 @pytest.fixture(scope="module")
-def undisturbed(server: Server, api_workflow: Callable[[str], Prompt]) -> tuple[Prompt, dict[str, list[bytes]]]:
+def small(api_workflow: Callable[[str], Prompt]) -> Prompt:
     prompt = api_workflow("fgdm_best_of_10")
     node(prompt, "FGDM_SampleMaps")["inputs"].update(count=2, steps=3)
     node(prompt, "KSampler")["inputs"]["steps"] = 3
-    return prompt, saved(server.client, server.client.run(prompt), prompt)
+    return prompt
 
 
+@UNCACHED
 @pytest.mark.parametrize("case", list(REFUSED))
-def test_refused_before_anything_runs(server: Server, undisturbed: tuple, case: str) -> None:
+def test_refused_before_anything_runs(cache_server: Server, small: Prompt, case: str) -> None:
     change, words = REFUSED[case]
-    prompt = copy.deepcopy(undisturbed[0])
+    prompt = copy.deepcopy(small)
     change(prompt)
     with pytest.raises(RequestError) as caught:
-        server.client.run(prompt)
+        cache_server.client.run(prompt)
     assert caught.value.status == 400
     text = str(caught.value.body["node_errors"])
     assert all(word in text for word in words), text
 
 
+@UNCACHED
 @pytest.mark.parametrize("case", list(FAILS))
-def test_fails_with_a_clear_message_and_the_next_run_is_whole(server: Server, undisturbed: tuple, case: str) -> None:
-    prompt, pictures = copy.deepcopy(undisturbed[0]), undisturbed[1]
+def test_fails_with_a_clear_message(cache_server: Server, small: Prompt, case: str) -> None:
+    prompt = copy.deepcopy(small)
     change, words = FAILS[case]
     change(prompt)
     try:
-        run = server.client.run(prompt)
+        run = cache_server.client.run(prompt)
     except RequestError as error:  # where the node can tell before anything runs, all the better
         message = str(error.body["node_errors"])
     else:
         assert run.status == "error", "the prompt ran"
         message = run.error["exception_message"]
     assert all(word in message for word in words), message
-    assert all_equal(saved(server.client, server.client.run(undisturbed[0]), undisturbed[0]), pictures)
+    assert cache_server.is_alive()
 
 
-def test_a_prompt_of_a_thousand_words_runs(server: Server, undisturbed: tuple) -> None:
-    prompt = copy.deepcopy(undisturbed[0])
+@UNCACHED
+def test_errors_leave_the_next_run_whole(cache_server: Server, small: Prompt) -> None:
+    """A good run, an error in the middle of sampling's stage, and the same good run again."""
+    client = cache_server.client
+    pictures = saved(client, client.run(small), small)
+    for case in ("size off the grid", "truncated factor", "a batch that is no map"):
+        bad = copy.deepcopy(small)
+        FAILS[case][0](bad)
+        assert client.run(bad).status == "error"
+        assert all_equal(saved(client, client.run(small), small), pictures)
+
+
+@UNCACHED
+def test_a_prompt_of_a_thousand_words_runs(cache_server: Server, small: Prompt) -> None:
+    prompt = copy.deepcopy(small)
     text = " ".join(["a dog and a bicycle under a tree in the wind"] * 100)
     assert len(text.split()) == 1000
     for entry in prompt.values():
         if entry["class_type"] in ("CLIPTextEncode", "FGDM_Objects") and entry["inputs"].get("text"):
             entry["inputs"]["text"] = text
-    assert server.client.run(prompt).status == "success"
+    assert cache_server.client.run(prompt).status == "success"
 
 
-def test_corrupt_embedded_weights_are_refused(tmp_path: Path, undisturbed: tuple) -> None:
+def test_corrupt_embedded_weights_are_refused(tmp_path: Path, small: Prompt) -> None:
     """A pack whose shipped factor differs by one bit from its checksum."""
     pack = tmp_path / "pack"
     shutil.copytree(
@@ -145,7 +142,7 @@ def test_corrupt_embedded_weights_are_refused(tmp_path: Path, undisturbed: tuple
     content[-1] ^= 1
     file.write_bytes(content)
     with Server(make_base(tmp_path / "base", pack=pack)) as corrupt:
-        run = corrupt.client.run(undisturbed[0])
+        run = corrupt.client.run(small)
         assert run.status == "error"
         assert FACTOR in run.error["exception_message"]
         assert (

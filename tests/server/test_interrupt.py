@@ -16,9 +16,10 @@ MANY_STEPS = 1000
 STAGES = ["CheckpointLoaderSimple", "FGDM_LoadFactor", "FGDM_SampleMaps", "KSampler", "VAEDecode"]
 
 
+@pytest.mark.parametrize("cache_server", ["none"], indirect=True)
 @pytest.mark.parametrize("stage", STAGES)
-def test_interrupt_and_run_again(uncached_server: Server, main_workflow: Prompt, stage: str) -> None:
-    client = uncached_server.client
+def test_interrupt_and_run_again(cache_server: Server, main_workflow: Prompt, stage: str) -> None:
+    client = cache_server.client
     undisturbed = saved(client, client.run(main_workflow), main_workflow)
 
     long = copy.deepcopy(main_workflow)
@@ -44,6 +45,6 @@ def test_interrupt_and_run_again(uncached_server: Server, main_workflow: Prompt,
     else:
         # A short node may have ended before the interrupt arrived; then the run is whole or stops at a later one.
         assert run.status in ("interrupted", "success")
-    assert uncached_server.is_alive()
+    assert cache_server.is_alive()
 
     assert all_equal(saved(client, client.run(main_workflow), main_workflow), undisturbed)

@@ -12,8 +12,6 @@ from tools.client import Client, Prompt
 from tools.server import Server
 from tools.workflow import node_id
 
-MODES = {"classic": ["--cache-classic"], "none": ["--cache-none"]}
-
 
 def plain(prompt: Prompt, seed: int) -> Prompt:
     """Checkpoint, prompt, KSampler, SaveLatent: the core nodes of a workflow and nothing else."""
@@ -41,32 +39,30 @@ def latents(client: Client, prompt: Prompt) -> np.ndarray:
     return safetensors.numpy.load(client.view(file))["latent_tensor"]
 
 
-@pytest.mark.parametrize("mode", list(MODES))
-def test_plain_run_before_equals_plain_run_after(
-    mode: str, main_workflow: Prompt, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    with Server(tmp_path_factory.mktemp("isolation"), options=MODES[mode]) as server:
-        before = latents(server.client, plain(main_workflow, seed=5))
-        assert before.size
-        assert np.isfinite(before).all()
-        # The loaded model stays cached under the classic mode, so the factor is applied to that very object.
-        assert server.client.run(main_workflow).status == "success"
-        # Another seed forces the sampler to run again; back at the first one it must give the first latents.
-        other = latents(server.client, plain(main_workflow, seed=6))
-        assert not np.array_equal(before, other)
-        after = latents(server.client, plain(main_workflow, seed=5))
-        assert np.array_equal(before, after)
+@pytest.mark.parametrize("cache_server", ["classic", "none"], indirect=True)
+def test_plain_run_before_equals_plain_run_after(cache_server: Server, main_workflow: Prompt) -> None:
+    client = cache_server.client
+    before = latents(client, plain(main_workflow, seed=5))
+    assert before.size
+    assert np.isfinite(before).all()
+    # The loaded model stays cached under the classic mode, so the factor is applied to that very object.
+    assert client.run(main_workflow).status == "success"
+    # Another seed forces the sampler to run again; back at the first one it must give the first latents.
+    other = latents(client, plain(main_workflow, seed=6))
+    assert not np.array_equal(before, other)
+    after = latents(client, plain(main_workflow, seed=5))
+    assert np.array_equal(before, after)
 
-        # Within one prompt: the plain sampler beside the factor, on the same loaded model.
-        both = main_workflow | {f"plain{key}": value for key, value in plain(main_workflow, seed=7).items()}
-        for key in [key for key in both if key.startswith("plain")]:
-            for name, value in both[key]["inputs"].items():
-                if isinstance(value, list):
-                    loader = node_id(main_workflow, "CheckpointLoaderSimple")
-                    both[key]["inputs"][name] = [loader if value[0] == "1" else f"plain{value[0]}", value[1]]
-        del both["plain1"]
-        run = server.client.run(both)
-        assert run.status == "success", run.error
-        (file,) = run.outputs["plain6"]["latents"]
-        beside = safetensors.numpy.load(server.client.view(file))["latent_tensor"]
-        assert np.array_equal(beside, latents(server.client, plain(main_workflow, seed=7)))
+    # Within one prompt: the plain sampler beside the factor, on the same loaded model.
+    both = main_workflow | {f"plain{key}": value for key, value in plain(main_workflow, seed=7).items()}
+    for key in [key for key in both if key.startswith("plain")]:
+        for name, value in both[key]["inputs"].items():
+            if isinstance(value, list):
+                loader = node_id(main_workflow, "CheckpointLoaderSimple")
+                both[key]["inputs"][name] = [loader if value[0] == "1" else f"plain{value[0]}", value[1]]
+    del both["plain1"]
+    run = client.run(both)
+    assert run.status == "success", run.error
+    (file,) = run.outputs["plain6"]["latents"]
+    beside = safetensors.numpy.load(client.view(file))["latent_tensor"]
+    assert np.array_equal(beside, latents(client, plain(main_workflow, seed=7)))
