@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from tools import host_source
 from tools.client import Event, Prompt, RequestError, Run
 from tools.server import CACHE, ROOT, Server, ServerError, port_is_free
-from tools.workflow import node_id, node_ids, upstream
+from tools.workflow import node_id, node_ids, set_text, text_of, upstream
 
 if TYPE_CHECKING:
     import torch
@@ -88,35 +88,24 @@ def read_request(argv: list[str], environment: dict[str, str]) -> Request:
     return Request(given.prompt, given.seed, given.count, given.port)
 
 
-def default_text(prompt: Prompt) -> str:
-    """The prompt text a workflow comes with: the one encoded for the maps."""
-    positive = prompt[node_id(prompt, "FGDM_SampleMaps")]["inputs"]["positive"][0]
-    text = prompt[positive]["inputs"]["text"]
-    return text if isinstance(text, str) else prompt[text[0]]["inputs"]["value"]
-
-
 def prepare(prompt: Prompt, request: Request) -> Captured:
     """Put what was asked for into the workflow, and see that every result is saved by some node."""
     sampler = node_id(prompt, "FGDM_SampleMaps")
     if request.text is not None:
-        old = default_text(prompt)
-        for node in prompt.values():
-            node["inputs"].update({name: request.text for name, value in node["inputs"].items() if value == old})
+        set_text(prompt, request.text)
     if request.seed is not None:
         for key in (sampler, node_id(prompt, "KSampler")):
             prompt[key]["inputs"]["seed"] = request.seed
     if request.count is not None:
         prompt[sampler]["inputs"]["count"] = request.count
 
-    def saved(socket: int) -> str:
+    def saved(source: str, socket: int) -> str:
         for key in node_ids(prompt, "SaveImage"):
-            if prompt[key]["inputs"]["images"] == [sampler, socket]:
+            if prompt[key]["inputs"]["images"] == [source, socket]:
                 return key
-        name = f"demo_{socket}"
-        prompt[name] = {
-            "class_type": "SaveImage",
-            "inputs": {"images": [sampler, socket], "filename_prefix": f"fgdm/{name}"},
-        }
+        name = f"demo_{source}_{socket}"
+        inputs = {"images": [source, socket], "filename_prefix": f"fgdm/{name}"}
+        prompt[name] = {"class_type": "SaveImage", "inputs": inputs}
         return name
 
     image_sampler = node_id(prompt, "KSampler")
@@ -124,7 +113,10 @@ def prepare(prompt: Prompt, request: Request) -> Captured:
     if len(images) != 1:
         raise DemoError(f"the workflow saves {len(images)} images, the demo needs one")
     prompt["demo_scores"] = {"class_type": "PreviewAny", "inputs": {"source": [sampler, 4]}}
-    return Captured(best=saved(0), maps=saved(1), chart=saved(2), scores="demo_scores", image=images[0])
+    clean = node_id(prompt, "FGDM_DecodeMap")  # the best map in exact colours, which the image is made from
+    return Captured(
+        best=saved(clean, 0), maps=saved(sampler, 1), chart=saved(sampler, 2), scores="demo_scores", image=images[0]
+    )
 
 
 def objects_of(text: str) -> ObjectQuery:
@@ -227,7 +219,7 @@ def demo(argv: list[str]) -> str:
     started = time.monotonic()
     request = read_request(argv, dict(os.environ))
     prompt: Prompt = json.loads(WORKFLOW.read_text(encoding="utf-8"))
-    text = request.text or default_text(prompt)
+    text = request.text or text_of(prompt)
     captured = prepare(prompt, request)
     CACHE.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="demo-", dir=CACHE) as base:

@@ -28,6 +28,20 @@ def node(prompt: Prompt, class_type: str) -> dict[str, Any]:
     return prompt[node_id(prompt, class_type)]
 
 
+def text_of(prompt: Prompt) -> str:
+    """The prompt text of a workflow with Sample Maps: the one that is encoded for the maps."""
+    positive = node(prompt, "FGDM_SampleMaps")["inputs"]["positive"][0]
+    text = prompt[positive]["inputs"]["text"]
+    return text if isinstance(text, str) else prompt[text[0]]["inputs"]["value"]
+
+
+def set_text(prompt: Prompt, text: str) -> None:
+    """Write another prompt text wherever the present one stands."""
+    old = text_of(prompt)
+    for entry in prompt.values():
+        entry["inputs"].update({name: text for name, value in entry["inputs"].items() if value == old})
+
+
 def upstream(prompt: Prompt, key: str) -> set[str]:
     """A node and everything it depends on."""
     seen: set[str] = set()

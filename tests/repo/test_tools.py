@@ -16,7 +16,7 @@ import pytest
 from tools import chromium, demo, host_source, setup_env
 from tools.client import Prompt
 from tools.server import Server, ServerError, free_port, port_is_free
-from tools.workflow import node, node_id
+from tools.workflow import node, node_id, text_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -65,12 +65,16 @@ def test_demo_puts_the_request_into_the_workflow(api_workflow: Callable[[str], P
         node(prompt, "FGDM_SampleMaps")["inputs"] | {"seed": 9, "count": 3} == node(prompt, "FGDM_SampleMaps")["inputs"]
     )
     assert node(prompt, "KSampler")["inputs"]["seed"] == 9
-    assert demo.default_text(prompt) == text
-    assert text in node(prompt, "FGDM_Objects")["inputs"].values() or isinstance(
-        node(prompt, "FGDM_Objects")["inputs"]["text"], list
-    )
-    for key, socket_ in ((captured.best, 0), (captured.maps, 1), (captured.chart, 2)):
-        assert prompt[key]["inputs"]["images"] == [node_id(prompt, "FGDM_SampleMaps"), socket_]
+    assert text_of(prompt) == text
+    assert demo.objects_of("a dog").names == ("dog",)
+    sampler, best = node_id(prompt, "FGDM_SampleMaps"), node_id(prompt, "FGDM_DecodeMap")
+    for key, source in ((captured.best, [best, 0]), (captured.maps, [sampler, 1]), (captured.chart, [sampler, 2])):
+        assert prompt[key]["inputs"]["images"] == source
+    # What is changed for the demo does not go beyond the text, the seeds, the count, and nodes that save.
+    shipped = api_workflow("fgdm_best_of_10")
+    assert {key: value["class_type"] for key, value in shipped.items()}.items() <= {
+        key: value["class_type"] for key, value in prompt.items()
+    }.items()
 
 
 def test_make_passes_any_prompt_on_unchanged() -> None:

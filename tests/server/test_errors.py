@@ -11,7 +11,7 @@ import pytest
 
 from tools.client import Prompt, RequestError
 from tools.server import ROOT, Server, make_base
-from tools.workflow import all_equal, node, node_id, saved
+from tools.workflow import all_equal, node, node_id, saved, set_text
 
 WEIGHTS = ROOT / "comfyui_fgdm" / "data" / "weights"
 FACTOR = "fgdm-iconworld-segmentation.safetensors"
@@ -125,9 +125,7 @@ def test_a_prompt_of_a_thousand_words_runs(cache_server: Server, small: Prompt) 
     prompt = copy.deepcopy(small)
     text = " ".join(["a dog and a bicycle under a tree in the wind"] * 100)
     assert len(text.split()) == 1000
-    for entry in prompt.values():
-        if entry["class_type"] in ("CLIPTextEncode", "FGDM_Objects") and entry["inputs"].get("text"):
-            entry["inputs"]["text"] = text
+    set_text(prompt, text)
     assert cache_server.client.run(prompt).status == "success"
 
 
