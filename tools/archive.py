@@ -14,13 +14,17 @@ def tracked_files(root: Path) -> list[str]:
 
 
 def ignored(name: str, patterns: list[str]) -> bool:
-    """Whether a pattern of .comfyignore (a file, or a folder with / at its end) names this file."""
-    return any(name == pattern or (pattern.endswith("/") and name.startswith(pattern)) for pattern in patterns)
+    """Whether a pattern of .comfyignore (/file, or /folder/) names this file. Others than these two are not used."""
+    return any(
+        f"/{name}" == pattern or (pattern.endswith("/") and f"/{name}".startswith(pattern)) for pattern in patterns
+    )
 
 
 def archive_files(root: Path) -> list[str]:
     lines = (root / ".comfyignore").read_text(encoding="utf-8").splitlines()
     patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    if not all(pattern.startswith("/") and not set(pattern) & set("*?[!") for pattern in patterns):
+        raise ValueError(".comfyignore: write paths from the root, /file or /folder/")
     return [name for name in tracked_files(root) if not ignored(name, patterns)]
 
 

@@ -76,3 +76,9 @@ def test_every_node_is_in_a_workflow() -> None:
     files = (ROOT / "workflows" / "api").glob("*.json")
     used = {node["class_type"] for file in files for node in json.loads(file.read_text("utf-8")).values()}
     assert not set(NODE_IDS) - used, "no shipped workflow shows these nodes"
+
+
+def test_node_list_for_the_manager_is_current(comfy_host: Any) -> None:
+    """Node managers find nodes by a static scan that does not know V3 schemas; node_list.json tells them."""
+    listed = json.loads((ROOT / "node_list.json").read_text("utf-8"))
+    assert listed == {node_id: schema(comfy_host, node_id).description for node_id in NODE_IDS}
