@@ -193,24 +193,23 @@ def _table(palette: Palette, classes: tuple[int, ...], reach: float) -> tuple[to
     the squared distances is linear in the point, so its least value in the cell is its value at the centre less
     2 * half-width * |a - b|_1. The same for the void margin, with the nearest and the farthest point of the cell.
     """
-    with torch.inference_mode(False):  # the tables outlive the call, whatever mode the caller is in
-        half = 255.0 / _SIDE / 2 + 1.0 / _STEPS
-        axis = (torch.arange(_SIDE) + 0.5) * (255.0 / _SIDE)
-        table, labels = colours(palette, classes), torch.tensor(classes, dtype=torch.int16)
-        slack = 2.0 * half * torch.cdist(table, table, p=1.0)
-        sure, rivals = [], []
-        for part in torch.cartesian_prod(axis, axis, axis).split(_CHUNK):
-            score = torch.addmm(-table.square().sum(1), part, table.T, alpha=2.0)
-            best, nearest = score.max(1)
-            possible = best[:, None] - score <= slack[nearest]  # the nearest itself always is
-            most = int(possible.sum(1).max())
-            first = score.topk(most, dim=1).indices
-            rivals.append(labels[torch.where(possible.gather(1, first), first, nearest[:, None])].sort(1).values)
-            offset = (part - table[nearest]).abs()
-            inside = (offset + half).square().sum(1) <= reach * reach
-            outside = (offset - half).clamp(min=0).square().sum(1) > reach * reach
-            label = torch.where(inside, labels[nearest], torch.tensor(palette.void, dtype=torch.int16))
-            sure.append(label.where((inside | outside) & (possible.sum(1) == 1), torch.tensor(-1, dtype=torch.int16)))
-        width = max(r.shape[1] for r in rivals)
-        rivals = [F.pad(r.float(), (0, width - r.shape[1]), mode="replicate").short() for r in rivals]
-        return torch.cat(sure), torch.cat(rivals)
+    half = 255.0 / _SIDE / 2 + 1.0 / _STEPS
+    axis = (torch.arange(_SIDE) + 0.5) * (255.0 / _SIDE)
+    table, labels = colours(palette, classes), torch.tensor(classes, dtype=torch.int16)
+    slack = 2.0 * half * torch.cdist(table, table, p=1.0)
+    sure, rivals = [], []
+    for part in torch.cartesian_prod(axis, axis, axis).split(_CHUNK):
+        score = torch.addmm(-table.square().sum(1), part, table.T, alpha=2.0)
+        best, nearest = score.max(1)
+        possible = best[:, None] - score <= slack[nearest]  # the nearest itself always is
+        most = int(possible.sum(1).max())
+        first = score.topk(most, dim=1).indices
+        rivals.append(labels[torch.where(possible.gather(1, first), first, nearest[:, None])].sort(1).values)
+        offset = (part - table[nearest]).abs()
+        inside = (offset + half).square().sum(1) <= reach * reach
+        outside = (offset - half).clamp(min=0).square().sum(1) > reach * reach
+        label = torch.where(inside, labels[nearest], torch.tensor(palette.void, dtype=torch.int16))
+        sure.append(label.where((inside | outside) & (possible.sum(1) == 1), torch.tensor(-1, dtype=torch.int16)))
+    width = max(r.shape[1] for r in rivals)
+    rivals = [F.pad(r.float(), (0, width - r.shape[1]), mode="replicate").short() for r in rivals]
+    return torch.cat(sure), torch.cat(rivals)

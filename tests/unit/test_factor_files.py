@@ -6,6 +6,7 @@ import json
 import os
 import struct
 from pathlib import Path
+from random import Random
 
 import pytest
 import torch
@@ -187,6 +188,21 @@ def test_a_factor_cut_anywhere_is_refused(factor: Path) -> None:
         factor.write_bytes(whole[:length])
         with pytest.raises(FactorFileError):
             adapter.read_file(factor)
+
+
+def test_flipped_bytes_give_a_factor_or_a_factor_file_error(factor: Path) -> None:
+    whole, random = factor.read_bytes(), Random(0)
+    refused = 0
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for _ in range(random.randint(1, 4)):
+            damaged[random.randrange(min(len(whole), 2500))] = random.randrange(256)
+        factor.write_bytes(damaged)
+        try:
+            adapter.read_file(factor)
+        except FactorFileError:
+            refused += 1
+    assert refused > 150
 
 
 @pytest.mark.parametrize(
