@@ -67,11 +67,12 @@ class SampleMaps(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "batch_size",
-                    default=5,
+                    default=4,
                     min=1,
                     max=64,
                     advanced=True,
-                    tooltip="How many candidates are sampled at once. It is halved where memory runs out.",
+                    tooltip="How many candidates are sampled at once, an even number or 1. It is halved where memory "
+                    "runs out.",
                 ),
             ],
             outputs=[
@@ -96,7 +97,7 @@ class SampleMaps(io.ComfyNode):
             width=width, height=height,
         )  # fmt: skip
         maps = sample_maps(model, factor, positive, negative, vae, seed, settings)
-        result = score_maps(maps, objects, factor, seed=seed, strict=False)
+        result = score_maps(maps, objects, factor, seed=seed)
         return io.NodeOutput(
             maps[result.best],
             maps,

@@ -46,12 +46,12 @@ def classes_of(factor: Factor | None) -> tuple[int, ...] | None:
     return factor.info.classes or None if factor is not None else None
 
 
-def read_maps(maps: torch.Tensor, factor: Factor | None, *, name: str = "maps", strict: bool = True) -> MapReading:
+def read_maps(maps: torch.Tensor, factor: Factor | None, *, name: str = "maps") -> MapReading:
     """Labels of an IMAGE batch (B, H, W, 3).
 
-    Raises NotAMapError for tensors of another shape, and, if ``strict``, for a batch in which most
-    pixels of every picture are near no colour of the palette (photos); single such pictures are
-    named in the log.
+    Raises NotAMapError for tensors of another shape, and for a batch in which most pixels of every
+    picture are near no colour of the palette (photos). Where only some pictures are like that, or
+    where a factor is said to have drawn them, the log says so instead: a badly sampled map can be read.
     """
     if maps.ndim != 4 or maps.shape[-1] != 3 or maps.shape[0] == 0:
         raise NotAMapError(
@@ -68,7 +68,7 @@ def read_maps(maps: torch.Tensor, factor: Factor | None, *, name: str = "maps", 
             f"{name}: {len(bad)} of {len(labels)} pictures (index {', '.join(map(str, bad[:8]))}) have most pixels near "
             f"no colour of the palette {palette.name!r}, so they are no segmentation maps of it"
         )
-        if strict and len(bad) == len(labels):
+        if factor is None and len(bad) == len(labels):
             raise NotAMapError(f"{what}. Connect maps sampled with a segmentation factor, not photos.")
         log.warning("FGDM: %s; their scores mean little.", what)
     return MapReading(labels, unreadable)
@@ -120,19 +120,23 @@ def to_image(values: torch.Tensor) -> torch.Tensor:
     )
 
 
-def describe(labels: torch.Tensor, palette: palettes.Palette, min_area: float = 0.0) -> list[dict]:
-    """One entry a map: the classes on it by falling area, as {label, name, area 0..1, box [x0, y0, x1, y1)}."""
+def describe(reading: MapReading, palette: palettes.Palette) -> list[dict]:
+    """One entry a map: its size, the share of it that could not be read, and the classes on it by falling area.
+
+    A class is {label, name, area 0..1, box [left, top, right, bottom], the last two exclusive}.
+    """
     entries = []
-    for index, one in enumerate(labels):
+    for index, (one, unreadable) in enumerate(zip(reading.labels, reading.unreadable.tolist(), strict=True)):
         found, counts = one.unique(return_counts=True)
         objects = []
         for label, count in zip(found.tolist(), counts.tolist()):
-            area = count / one.numel()
-            if label == palette.void or area < min_area:
+            if label == palette.void:
                 continue
+            area = count / one.numel()
             ys, xs = (one == label).nonzero(as_tuple=True)
             box = [int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1]
             objects.append({"label": label, "name": palette.labels[label].name, "area": round(area, 6), "box": box})
         objects.sort(key=lambda entry: (-entry["area"], entry["label"]))
-        entries.append({"map": index, "width": one.shape[1], "height": one.shape[0], "classes": objects})
+        size = {"width": one.shape[1], "height": one.shape[0]}
+        entries.append({"map": index, **size, "unreadable": round(unreadable, 6), "classes": objects})
     return entries

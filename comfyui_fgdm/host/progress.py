@@ -30,8 +30,8 @@ class CandidateProgress:
         if self.previewer is not None:
             started = [self.previewer.decode_latent_to_preview(x0[i : i + 1]) for i in range(batch)]
             preview = sheet(self.done + started)
-        # Samplers may take more or fewer steps than asked for; the bar must not run past this batch.
-        value = first * self.steps + batch * min(step + 1, self.steps)
+        # A lone candidate has company, and samplers may take more steps than asked for.
+        value = min(first * self.steps + batch * min(step + 1, self.steps), self.total)
         self.bar.update_absolute(value, self.total, preview)
 
     def finished(self, pictures: list[torch.Tensor]) -> None:

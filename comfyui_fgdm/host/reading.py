@@ -36,19 +36,18 @@ def score_maps(
     keep: int = 1,
     min_area: float = recall.RULE.min_area,
     erode: int = recall.RULE.erode,
-    strict: bool = True,
 ) -> MapScores:
     """Object recall of an IMAGE batch of maps. See recall.py for when an object counts as present.
 
     Objects that ``factor`` cannot draw are left out and reported. Raises ObjectsError if none is
-    left, NotAMapError (if ``strict``) for pictures that are no maps, ValueError if ``keep`` is out of range.
+    left, NotAMapError for pictures that are no maps, ValueError if ``keep`` is out of range.
     """
     if not 1 <= keep <= len(maps):
         raise ValueError(f"keep: {keep} of {len(maps)} maps cannot be kept; give a number from 1 to {len(maps)}.")
     if factor is not None:
         query = objects.restrict(query, factor.info.classes)
     palette, rule = palette_of(factor), recall.PresenceRule(min_area=min_area, erode=erode)
-    labels = read_maps(maps, factor, strict=strict).labels
+    labels = read_maps(maps, factor).labels
     scores = recall.score(labels, query, rule, palette)
     seeds = None if seed is None else [candidate_seed(seed, index) for index in range(len(maps))]
     best = recall.best(scores, keep).tolist()
@@ -67,13 +66,14 @@ def decode_map(
     """Clean maps IMAGE, mask MASK (B, H, W) of the class (or of all things), legend IMAGE, JSON text."""
     palette = palette_of(factor)
     wanted = class_index(class_name, factor)
-    labels = read_maps(maps, factor).labels
+    reading = read_maps(maps, factor)
+    labels = reading.labels
     mask = _mask(labels, THINGS if wanted is None else [wanted])
     report = {
         "palette": palette.name,
         "classes": classes_of(factor),
         "mask": "things" if wanted is None else palette.labels[wanted].name,
-        "maps": describe(labels, palette),
+        "maps": describe(reading, palette),
     }
     legend = to_image(charts.to_tensor(charts.legend(labels, palette)))
     return clean_pictures(labels, palette), to_image(mask), legend, _dumps(report)

@@ -48,40 +48,43 @@ class SampleSettings:
     shape: tuple[int, int, int]
 
 
-@dataclass(frozen=True)
-class CandidateBatch:
-    """Candidates first .. first + len(latents) - 1; latents (B, C, h, w) on the intermediate device."""
-
-    first: int
-    latents: torch.Tensor
-
-
 def sample_candidates(
-    model, positive, negative, seed: int, count: int, batch_size: int, settings: SampleSettings, on_step: StepCallback
-) -> Iterator[CandidateBatch]:
-    """Yield ``count`` candidates in batches of at most ``batch_size``, in order.
+    model,
+    positive,
+    negative,
+    decode: Callable[[torch.Tensor], torch.Tensor],
+    seed: int,
+    count: int,
+    batch_size: int,
+    settings: SampleSettings,
+    on_step: StepCallback,
+) -> Iterator[torch.Tensor]:
+    """Yield ``count`` decoded candidates in order, as IMAGE batches (B, H, W, 3) of at most ``batch_size``.
 
     Candidate k starts from the noise of ``seed + k``, whatever ``count`` and ``batch_size``. Samplers whose
     result for one item depends on the others of its batch run one candidate at a time with seed + k, so that
     core's KSampler with that seed makes the same candidate.
     A batch for which the device has no memory is halved and tried again, with a warning in the log.
     """
-    size = 1 if couples_batch(settings.sampler) else batch_size
+    size = 1 if couples_batch(settings.sampler) else even(batch_size)
     first = 0
     while first < count:
         batch = min(size, count - first)
+        # Matrix products round a lone or left-over item otherwise than those that fill a block, so an odd number
+        # gets company that is dropped: a candidate then has the same bytes as one of ten and as the only one.
+        indices = range(first, first + min(size, batch + batch % 2))
+        latents = None
         try:
-            latents = _sample(model, positive, negative, seed, range(first, first + batch), settings, on_step)
+            latents = _sample(model, positive, negative, seed, indices, settings, on_step)
         except Exception as error:
-            if batch == 1 or not comfy.model_management.is_oom(error):
+            if len(indices) == 1 or not comfy.model_management.is_oom(error):
                 raise
-            size = (batch + 1) // 2
-            latents = None
         if latents is None:  # outside the handler, whose exception keeps the tensors of the failed try alive
             comfy.model_management.soft_empty_cache()
-            log.warning("FGDM: no memory for a batch of %d candidates; going on with batches of %d.", batch, size)
+            size = even(len(indices) // 2)
+            log.warning("FGDM: no memory for a batch of %d candidates; going on with %d at a time.", len(indices), size)
             continue
-        yield CandidateBatch(first, latents)
+        yield decode(latents)[:batch]
         first += batch
 
 
@@ -101,6 +104,11 @@ def _sample(model, positive, negative, seed, indices: range, settings: SampleSet
         disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
         seed=noise.candidate_seed(seed, indices.start),
     )
+
+
+def even(size: int) -> int:
+    """The largest even number that is at most ``size``, but 1 for 1."""
+    return max(1, size - size % 2)
 
 
 def couples_batch(sampler: str) -> bool:

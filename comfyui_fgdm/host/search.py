@@ -49,9 +49,9 @@ def sample_maps(model, factor: Factor, positive, negative, vae, seed: int, setti
     sampling = SampleSettings(settings.steps, settings.cfg, settings.sampler, settings.scheduler, shape)
     pictures = []
     for batch in sample_candidates(
-        mapped, positive, negative, seed, settings.count, settings.batch_size, sampling, progress.step
+        mapped, positive, negative, vae.decode, seed, settings.count, settings.batch_size, sampling, progress.step
     ):
         comfy.model_management.throw_exception_if_processing_interrupted()
-        pictures.append(vae.decode(batch.latents))
+        pictures.append(batch)
         progress.finished(pictures)
     return torch.cat(pictures)

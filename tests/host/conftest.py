@@ -11,7 +11,6 @@ import torch
 
 CHECKPOINT = "fgdm-iconworld.safetensors"
 FACTOR = "fgdm-iconworld-segmentation.safetensors"
-WIDTHS, CHANNELS, EMB = (64, 96, 128), 8, 128
 PROMPT = "a dog and a bicycle under a tree"
 
 
@@ -27,8 +26,12 @@ class Tiny:
     def encode(self, text: str) -> Any:
         return self.host.call("CLIPTextEncode", clip=self.clip, text=text)[0]
 
+    @property
+    def unet(self) -> Any:
+        return self.model.model.diffusion_model
+
     def latent(self, batch: int = 1, size: int = 128) -> dict:
-        return {"samples": torch.zeros(batch, CHANNELS, size // 8, size // 8)}
+        return {"samples": torch.zeros(batch, self.unet.in_channels, size // 8, size // 8)}
 
     def sample(self, model, *, seed: int = 7, batch: int = 1, size: int = 128, steps: int = 3, cfg: float = 3.0,
                sampler: str = "euler", text: str = PROMPT) -> torch.Tensor:
@@ -38,6 +41,9 @@ class Tiny:
             positive=self.encode(text), negative=self.encode(""), latent_image=self.latent(batch, size), denoise=1.0,
         )  # fmt: skip
         return out["samples"]
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        return self.host.call("VAEDecode", samples={"samples": latents}, vae=self.vae)[0]
 
     def apply(self, factor, model=None, strength: float = 1.0, start: float = 0.0, end: float = 1.0):
         return self.host.call(
@@ -78,12 +84,16 @@ def factor_folder(comfy_host) -> Path:
 
 
 @pytest.fixture(scope="session")
-def make_factor(comfy_host, factor_folder):
+def make_factor(comfy_host, factor_folder, tiny):
     """Write a factor file with random weights; returns its name. Keywords change its FactorInfo."""
     adapter = comfy_host.engine("comfyui_fgdm.adapter")
+    unet = tiny.unet
 
-    def make(name: str, kind: str = "adapter", widths=WIDTHS, channels: int = CHANNELS, emb: int = EMB, lora=None, **info):
-        spec = adapter.AdapterSpec(adapter.AdapterKind(kind), tuple(widths), channels, emb if "time" in kind else 0)
+    def make(name: str, kind: str = "adapter", widths=None, channels: int = 0, emb: int = 0, lora=None, **info):
+        channels = channels or unet.in_channels
+        widths = tuple(widths or (unet.model_channels * mult for mult in unet.channel_mult))
+        emb = (emb or 4 * unet.model_channels) if "time" in kind else 0
+        spec = adapter.AdapterSpec(adapter.AdapterKind(kind), widths, channels, emb)
         torch.manual_seed(len(name))
         network = adapter.build(spec)
         for parameter in network.parameters():

@@ -1,0 +1,175 @@
+"""Candidates: the noise of seed + k whatever the count and the batch, memory, progress, interruption."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+import torch
+
+
+def test_noise_of_item_k_is_that_of_core_with_seed_plus_k(tiny):
+    from comfy.sample import prepare_noise
+
+    seed = 2**64 - 2  # the third candidate wraps around to seed 0
+    latent = tiny.latent(4)
+    (noise,) = tiny.host.call("FGDM_CandidateNoise", seed=seed)
+    found = noise.generate_noise(latent)
+    for k in range(4):
+        assert torch.equal(found[k : k + 1], prepare_noise(latent["samples"][:1], (seed + k) % 2**64))
+    picked = noise.generate_noise({**tiny.latent(2), "batch_index": [3, 1]})
+    assert torch.equal(picked, found[[3, 1]])
+
+
+def test_small_nodes_make_the_candidates_of_the_one_node(tiny, factor):
+    call = tiny.host.call
+    model = tiny.apply(factor)
+    (noise,) = call("FGDM_CandidateNoise", seed=11)
+    (guider,) = call("CFGGuider", model=model, positive=tiny.encode("a dog"), negative=tiny.encode(""), cfg=3.0)
+    (sampler,) = call("KSamplerSelect", sampler_name="ddim")
+    (sigmas,) = call("BasicScheduler", model=model, scheduler="normal", steps=2, denoise=1.0)
+    latents = call(
+        "SamplerCustomAdvanced", noise=noise, guider=guider, sampler=sampler, sigmas=sigmas, latent_image=tiny.latent(4)
+    )[0]
+    maps = call(
+        "FGDM_SampleMaps", model=tiny.model, factor=factor, positive=tiny.encode("a dog"), negative=tiny.encode(""),
+        vae=tiny.vae, objects=call("FGDM_Objects", text="a dog", mode="auto")[0], seed=11, count=4, steps=2, cfg=3.0,
+        sampler="ddim", scheduler="normal", width=128, height=128, batch_size=4,
+    )[1]  # fmt: skip
+    assert torch.equal(maps, tiny.decode(latents["samples"]))
+
+
+def test_same_bytes_whatever_the_count_and_batch(tiny, factor):
+    maps = tiny.sample_maps(factor, seed=20, count=5, batch=4)[1]
+    for count, batch in ((5, 2), (5, 3), (5, 6), (3, 4), (1, 4)):
+        assert torch.equal(tiny.sample_maps(factor, seed=20, count=count, batch=batch)[1], maps[:count])
+    assert torch.equal(tiny.sample_maps(factor, seed=23, count=1, batch=4)[1], maps[3:4])
+    torch.testing.assert_close(tiny.sample_maps(factor, seed=20, count=2, batch=1)[1], maps[:2], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("sampler", ["euler_ancestral", "dpmpp_2m_sde", "lcm", "uni_pc"])
+def test_candidate_of_any_sampler_is_that_of_core_with_its_seed(tiny, factor, sampler):
+    maps = tiny.sample_maps(factor, seed=31, count=2, batch=2, sampler=sampler)[1]
+    model = tiny.apply(factor)
+    for k in range(2):
+        alone = tiny.decode(tiny.sample(model, seed=31 + k, steps=2, sampler=sampler))
+        torch.testing.assert_close(maps[k : k + 1], alone, atol=1e-4, rtol=0)
+    assert (maps[0] - maps[1]).abs().max() > 0.01
+
+
+def test_every_sampler_of_the_host_can_be_classified(tiny):
+    import comfy.samplers
+
+    couples = tiny.host.engine("comfyui_fgdm.host.sampling").couples_batch
+    names = comfy.samplers.KSampler.SAMPLERS
+    coupled = {name for name in names if couples(name)}
+    assert {n for n in names if "ancestral" in n or "sde" in n} <= coupled | {"euler_ancestral_cfg_pp"}
+    assert not coupled & {"euler", "heun", "ddim", "dpmpp_2m", "uni_pc", "lms", "ipndm", "deis"}
+
+
+def test_no_memory_for_a_batch_halves_it_and_says_so(tiny, factor, caplog):
+    """The device is told to be out of memory for more than 4 items (2 candidates with guidance)."""
+    sizes = []
+
+    def small_device(executor, x, *args, **kwargs):
+        sizes.append(len(x))
+        if len(x) > 4:
+            raise torch.OutOfMemoryError("out of memory on purpose")
+        return executor(x, *args, **kwargs)
+
+    expected = tiny.sample_maps(factor, count=5, batch=6)[1]
+    limited = tiny.model.clone()
+    limited.add_wrapper_with_key("diffusion_model", "z_small_device", small_device)
+    whole, tiny.model = tiny.model, limited
+    try:
+        with caplog.at_level(logging.WARNING):
+            maps = tiny.sample_maps(factor, count=5, batch=6)[1]
+    finally:
+        tiny.model = whole
+    assert torch.equal(maps, expected)
+    assert "no memory for a batch of 6 candidates; going on with 2" in caplog.text
+    assert max(sizes) == 12 and set(sizes[1:]) == {4}
+
+
+def test_no_memory_for_one_candidate_is_an_error(tiny, factor):
+    def no_device(executor, *args, **kwargs):
+        raise torch.OutOfMemoryError("out of memory on purpose")
+
+    whole, tiny.model = tiny.model, tiny.model.clone()
+    tiny.model.add_wrapper_with_key("diffusion_model", "z_no_device", no_device)
+    try:
+        with pytest.raises(torch.OutOfMemoryError):
+            tiny.sample_maps(factor, count=3, batch=3)
+    finally:
+        tiny.model = whole
+
+
+def test_outputs_agree_with_each_other(tiny, factor):
+    best, maps, chart, recall, text = tiny.sample_maps(factor, seed=5, count=4)
+    report = json.loads(text)
+    assert [one["seed"] for one in report["maps"]] == [5, 6, 7, 8]
+    assert torch.equal(best, maps[report["best"][:1]])
+    assert recall == pytest.approx(max(one["recall"] for one in report["maps"]), abs=1e-6)
+    assert maps.shape == (4, 128, 128, 3) and chart.ndim == 4 and chart.shape[0] == 1
+    assert 0 <= float(maps.min()) and float(maps.max()) <= 1
+
+
+def test_progress_reaches_its_end_with_previews_of_the_maps(tiny, factor):
+    import comfy.utils
+
+    seen = []
+    comfy.utils.set_progress_bar_global_hook(lambda value, total, preview, **kw: seen.append((value, total, preview)))
+    try:
+        tiny.sample_maps(factor, count=5, batch=2, steps=3)
+    finally:
+        comfy.utils.set_progress_bar_global_hook(None)
+    values = [value for value, _, _ in seen]
+    assert values == sorted(values) and values[-1] == seen[-1][1] == 15
+    sheets = [preview[1].size for _, _, preview in seen if preview is not None]
+    assert sheets[-1] == (3 * 128, 2 * 128), "five maps in a grid of three columns"
+
+
+class _InterruptAfter:
+    """Asks the host to stop at the given call of a place in the pipeline."""
+
+    def __init__(self, calls: int):
+        self.left = calls
+
+    def __call__(self):
+        import comfy.model_management as mm
+
+        self.left -= 1
+        if self.left == 0:
+            mm.interrupt_current_processing(True)
+
+
+@pytest.mark.parametrize("place", ["first step", "within a step", "second batch", "decoding"])
+def test_interrupt_in_each_stage_and_run_again(tiny, factor, place):
+    import comfy.model_management as mm
+
+    expected = tiny.sample_maps(factor, count=4, batch=2)[1]
+    plain = tiny.sample(tiny.model)
+    calls = []
+    stop = _InterruptAfter({"first step": 1, "within a step": 2, "second batch": 4, "decoding": 1}[place])
+    handles = []
+    if place == "within a step":
+        network = factor.patcher.model
+        handles.append(network.body[2].register_forward_hook(lambda *_: stop()))
+        handles.append(network.body[5].register_forward_hook(lambda *_: calls.append("after")))
+    elif place == "decoding":
+        decoder = tiny.vae.first_stage_model.taesd_decoder
+        handles.append(list(decoder.children())[1].register_forward_hook(lambda *_: stop()))
+    else:
+        handles.append(factor.patcher.model.register_forward_hook(lambda *_: stop()))
+    try:
+        with pytest.raises(mm.InterruptProcessingException):
+            tiny.sample_maps(factor, count=4, batch=2)
+    finally:
+        for handle in handles:
+            handle.remove()
+    assert not mm.processing_interrupted()
+    if place == "within a step":
+        assert len(calls) == 1, "the second step stopped before its last block"
+    assert torch.equal(tiny.sample_maps(factor, count=4, batch=2)[1], expected)
+    assert torch.equal(tiny.sample(tiny.model), plain)
