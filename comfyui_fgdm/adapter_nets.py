@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 import torch
 from torch import nn
@@ -123,15 +124,11 @@ class _TimeBlock(nn.Module):
             ops.GroupNorm(norm_groups(cin), cin, **kw), nn.SiLU(), ops.Conv2d(cin, cout, 3, padding=1, **kw)
         )
         self.emb_layers = nn.Sequential(nn.SiLU(), ops.Linear(emb, cout, **kw))
-        self.out_layers = nn.Sequential(
-            ops.GroupNorm(norm_groups(cout), cout, **kw),
-            nn.SiLU(),
-            nn.Identity(),
-            ops.Conv2d(cout, cout, 3, padding=1, **kw),
-        )
+        last = ops.Conv2d(cout, cout, 3, padding=1, **kw)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.out_layers = nn.Sequential(ops.GroupNorm(norm_groups(cout), cout, **kw), nn.SiLU(), nn.Identity(), last)
         self.skip_connection = ops.Conv2d(cin, cout, 1, **kw) if cin != cout else nn.Identity()
-        nn.init.zeros_(self.out_layers[3].weight)
-        nn.init.zeros_(self.out_layers[3].bias)
 
     def forward(self, x: torch.Tensor, emb: torch.Tensor) -> torch.Tensor:
         h = self.in_layers[1](self.in_layers[0](x))
@@ -142,7 +139,10 @@ class _TimeBlock(nn.Module):
 
 
 class _AdapterBase(nn.Module):
-    """Stem, blocks, and one feature after the last block of each level. ``spec`` describes the network."""
+    """Stem, blocks, and one feature after the last block of each level. ``spec`` describes the network;
+    ``info`` is what the factor file it was loaded from says, if any."""
+
+    info: Any = None
 
     def __init__(self, spec: AdapterSpec, ops=nn, device=None, dtype=None) -> None:
         super().__init__()
@@ -206,7 +206,7 @@ def build(spec: AdapterSpec, ops=nn, device=None, dtype=None) -> _AdapterBase:
     return TimeAdapter(spec.widths, spec.in_channels, spec.emb_channels, spec.blocks, ops, device, dtype)
 
 
-def detect(shapes: Mapping[str, object], blocks: int = 2) -> AdapterSpec:
+def detect(shapes: Mapping[str, Any], blocks: int = 2) -> AdapterSpec:
     """Kind and sizes from names and shapes (or tensors); AdapterKeysError unless every one of them fits.
 
     ``blocks`` (residual blocks a level) cannot be seen in the weights where two levels have equal widths.

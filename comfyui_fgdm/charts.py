@@ -131,7 +131,7 @@ def contact_sheet(
         left, top = gap + (n % columns) * (side + gap), head + gap + (n // columns) * (side + foot + gap)
         tile = _picture(picture)
         scale = side / max(tile.size)
-        size = tuple(max(1, round(length * scale)) for length in tile.size)
+        size = (max(1, round(tile.width * scale)), max(1, round(tile.height * scale)))
         kind = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BOX
         tile = tile.resize(size, kind)
         sheet.paste(tile, (left + (side - tile.width) // 2, top + (side - tile.height) // 2))
