@@ -14,7 +14,7 @@ import comfy.supported_models_base
 
 from ..iconworld import text
 
-VOCABULARY_ROWS = 256
+VOCABULARY_ROWS = 256  # networks.TextConfig.vocabulary
 TEXT_CONFIG = {"num_hidden_layers": 2, "hidden_size": 128, "num_attention_heads": 4, "intermediate_size": 512, "hidden_act": "quick_gelu",
                "max_position_embeddings": text.LENGTH, "eos_token_id": text.END}
 
@@ -66,9 +66,9 @@ class SDClipModel(comfy.sd1_clip.SD1ClipModel):
 
 
 class LatentFormat(comfy.latent_formats.LatentFormat):
-    """Eight channels of about unit variance; a linear look at them for previews (fitted on the autoencoder)."""
+    """Twelve channels, principal components of 8 x 8 patches; a linear look at them for previews (fitted on the autoencoder)."""
 
-    latent_channels = 8
+    latent_channels = 12
     scale_factor = 1.0
 
     def __init__(self):
@@ -76,14 +76,15 @@ class LatentFormat(comfy.latent_formats.LatentFormat):
         self.latent_rgb_factors_bias = PREVIEW_BIAS
 
 
-PREVIEW_FACTORS = [[0.0, 0.0, 0.0]] * 8
-PREVIEW_BIAS = [0.0, 0.0, 0.0]
+# The mean colour of a cell is linear in its first three components (least squares on the autoencoder; the rest is below 0.003).
+PREVIEW_FACTORS = [[0.4410, 0.3396, 0.3797], [-0.3457, -0.0568, 0.4523], [-0.2115, 0.3993, -0.1116]] + [[0.0, 0.0, 0.0]] * 9
+PREVIEW_BIAS = [-0.0531, 0.1499, 0.0153]
 
 
 class IconWorld(comfy.supported_models.SD15):
     """The icon-world family: an SD 1.x layout at small width, v-prediction."""
 
-    unet_config = {"context_dim": 128, "model_channels": 32, "use_linear_in_transformer": False, "adm_in_channels": None, "use_temporal_attention": False}
+    unet_config = {"context_dim": 128, "model_channels": 64, "use_linear_in_transformer": False, "adm_in_channels": None, "use_temporal_attention": False}
     unet_extra_config = {"num_heads": -1, "num_head_channels": 32}
     latent_format = LatentFormat
 

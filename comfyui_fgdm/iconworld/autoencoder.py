@@ -9,6 +9,8 @@ channels stay zero, an absent block of zeros is the identity on a ReLU output).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -162,23 +164,45 @@ def export_encoder(encoder: PatchEncoder) -> dict[str, Tensor]:
     return state
 
 
-def export(model: Autoencoder) -> dict[str, Tensor]:
-    """State dict in the host's TAESD layout (keys taesd_encoder.*, taesd_decoder.*), the same function as `model`."""
-    state: dict[str, Tensor] = {"vae_scale": torch.tensor(1.0), "vae_shift": torch.tensor(0.0)}
-    state |= export_encoder(model.encoder)
-    decoder, at = model.decoder, 3
-    source = list(decoder.layers)[1:]
-    _put(state, "taesd_decoder.1", source.pop(0), LATENT_CHANNELS)
+def _decoder_layout(decoder: Decoder) -> Iterator[tuple[str, nn.Conv2d | Block | None]]:
+    """(key in the host's layout, our layer or None for an absent block), for every layer of the layout."""
+    source, at = list(decoder.layers)[1:], 3
+    yield "taesd_decoder.1", source.pop(0)
     source.pop(0)
     for level, slots in enumerate((3, 3, 3, 1)):
         if level:
             source.pop(0)
-            _put(state, f"taesd_decoder.{at + 1}", source.pop(0))
+            yield f"taesd_decoder.{at + 1}", source.pop(0)
             at += 2
-        blocks = [source.pop(0) for _ in range(decoder.blocks[level] or 1)]
+        ours = [source.pop(0) for _ in range(decoder.blocks[level] or 1)]
         for slot in range(slots):
-            block = blocks[slot] if slot < len(blocks) and isinstance(blocks[slot], Block) else None
-            _put_block(state, f"taesd_decoder.{at + slot}", block)
+            yield f"taesd_decoder.{at + slot}", ours[slot] if slot < len(ours) and isinstance(ours[slot], Block) else None
         at += slots
-    _put(state, f"taesd_decoder.{at}", decoder.out, HOST_WIDTH, 3)
+    yield f"taesd_decoder.{at}", decoder.out
+
+
+def export(model: Autoencoder) -> dict[str, Tensor]:
+    """State dict in the host's TAESD layout (keys taesd_encoder.*, taesd_decoder.*), the same function as `model`."""
+    state: dict[str, Tensor] = {"vae_scale": torch.tensor(1.0), "vae_shift": torch.tensor(0.0)}
+    state |= export_encoder(model.encoder)
+    for key, layer in _decoder_layout(model.decoder):
+        if isinstance(layer, nn.Conv2d):
+            n_in = LATENT_CHANNELS if key == "taesd_decoder.1" else HOST_WIDTH
+            _put(state, key, layer, n_in, 3 if layer is model.decoder.out else HOST_WIDTH)
+        else:
+            _put_block(state, key, layer)
     return state
+
+
+def decoder_from(state: dict[str, Tensor]) -> Decoder:
+    """The narrow decoder inside an exported state dict (keys taesd_decoder.*): the inverse of `export`."""
+    decoder = Decoder()
+    for key, layer in _decoder_layout(decoder):
+        if layer is None:
+            continue
+        pairs = [(key, layer)] if isinstance(layer, nn.Conv2d) else [(f"{key}.conv.{n}", layer.conv[n]) for n in (0, 2, 4)]
+        for name, conv in pairs:
+            conv.weight.data = state[f"{name}.weight"][: conv.out_channels, : conv.in_channels].float()
+            if conv.bias is not None:
+                conv.bias.data = state[f"{name}.bias"][: conv.out_channels].float()
+    return decoder.eval()

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .. import palettes
 from . import text
-from .autoencoder import PatchEncoder
+from .autoencoder import PATCH, PatchEncoder
 from .captions import Caption, make_caption
 from .draw import STUFF_ENTITY, Scene, draw_scene
 from .icons import Icon
@@ -19,14 +19,13 @@ from .scenes import World, sample_layout
 
 SLOTS = 12  # entities of a scene: up to 5 things and all stuff it shows
 CAPTIONS = 2  # per scene
-CELLS = 16
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Arrays of N scenes. image, map: float16 N x C x 16 x 16 latents; labels: uint8 N x 128 x 128; tokens: int16
-    N x 2 x 48; refers: uint16 N x 2 x 48, bit s: the token names entity slot s; cover: uint8 N x 12 x 16 x 16, share of
-    each cell that a slot covers, times 255."""
+    """Arrays of N scenes of side S, h = S / 8. image, map: float16 N x C x h x h latents; labels: uint8 N x S x S; tokens:
+    int16 N x 2 x 48; refers: uint16 N x 2 x 48, bit s: the token names entity slot s; cover: uint8 N x 12 x h x h, share
+    of each cell that a slot covers, times 255."""
 
     image: np.ndarray
     map: np.ndarray
@@ -63,21 +62,23 @@ def ground(scene: Scene, caption: Caption) -> tuple[list[int], np.ndarray]:
 
 
 def coverage(scene: Scene) -> np.ndarray:
-    """uint8 SLOTS x 16 x 16: share of each cell covered by each entity slot."""
-    result = np.zeros((SLOTS, CELLS, CELLS), np.uint8)
-    side = scene.entities.shape[0] // CELLS
+    """uint8 SLOTS x h x h: share of each latent cell covered by each entity slot."""
+    side = PATCH
+    cells_across = scene.entities.shape[0] // side
+    result = np.zeros((SLOTS, cells_across, cells_across), np.uint8)
     for slot, entity in enumerate(_slots(scene)[:SLOTS]):
-        cells = (scene.entities == entity).reshape(CELLS, side, CELLS, side).mean((1, 3))
+        cells = (scene.entities == entity).reshape(cells_across, side, cells_across, side).mean((1, 3))
         result[slot] = np.round(cells * 255)
     return result
 
 
-def make_shard(first_seed: int, count: int, world: World, bank: dict[int, list[Icon]], encoder: PatchEncoder) -> Shard:
+def make_shard(first_seed: int, count: int, world: World, bank: dict[int, list[Icon]], encoder: PatchEncoder,
+               size: int = 128) -> Shard:
     """Scenes of seeds first_seed ... first_seed + count - 1 whose things are all at least a third visible."""
     images, maps, labels, tokens, refers, cover = [], [], [], [], [], []
     seed = first_seed
     while len(labels) < count:
-        scene = draw_scene(sample_layout(seed, world, bank), bank)
+        scene = draw_scene(sample_layout(seed, world, bank), bank, size)
         seed += 1
         if min(scene.visible) < 0.33:
             continue
@@ -99,6 +100,12 @@ def write_shard(shard: Shard, path: Path) -> None:
     np.savez(path, **vars(shard))
 
 
+def make_pool(first_seed: int, count: int, world: World, bank: dict[int, list[Icon]], size: int = 128) -> tuple[np.ndarray, np.ndarray]:
+    """(pictures uint8 N x S x S x 3, labels uint8 N x S x S) of the scenes of consecutive seeds."""
+    scenes = [draw_scene(sample_layout(first_seed + k, world, bank), bank, size) for k in range(count)]
+    return np.stack([scene.image for scene in scenes]), np.stack([scene.labels for scene in scenes])
+
+
 def read_shards(folder: Path, limit: int | None = None) -> Shard:
     """All shards of a folder (in name order) as one."""
     files = sorted(folder.glob("*.npz"))[:limit]
@@ -113,8 +120,8 @@ def read_shards(folder: Path, limit: int | None = None) -> Shard:
 
 @dataclass(frozen=True)
 class Batch:
-    """latent: B x C x 16 x 16; tokens: B x 48; masks: B x 48 x 16 x 16, share of each cell covered by what a token names
-    (0 for tokens that name nothing and for dropped captions); labels: B x 128 x 128; other: the latents of the other half."""
+    """latent: B x C x h x h; tokens: B x 48; masks: B x 48 x h x h, share of each cell covered by what a token names
+    (0 for tokens that name nothing and for dropped captions); labels: B x S x S."""
 
     latent: Tensor
     tokens: Tensor
@@ -133,6 +140,6 @@ def draw_batch(shard: Shard, which: str, size: int, generator: torch.Generator, 
     cover = torch.from_numpy(shard.cover[index]).float().div(255).flatten(2)
     tokens[dropped] = torch.tensor(text.encode([]))
     named[dropped] = 0
-    masks = (named.float() @ cover).clamp(max=1).unflatten(2, (CELLS, CELLS))
+    masks = (named.float() @ cover).clamp(max=1).unflatten(2, shard.cover.shape[2:])
     latent = torch.from_numpy(getattr(shard, which)[index]).float()
     return Batch(latent, tokens, masks, torch.from_numpy(shard.labels[index].astype(np.int64)))

@@ -18,6 +18,7 @@ BASE = WEIGHTS / "checkpoints" / "fgdm-iconworld.safetensors"
 FACTOR = WEIGHTS / "fgdm_factors" / "fgdm-iconworld-segmentation.safetensors"
 IMAGE = WEIGHTS / "controlnet" / "fgdm-iconworld-image.safetensors"
 JUDGE = WEIGHTS / "judge" / "fgdm-iconworld-judge.safetensors"
+SELECTOR = WEIGHTS / "judge" / "fgdm-iconworld-selector.safetensors"
 
 
 def half(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -54,3 +55,36 @@ def write_sums(folder: Path = WEIGHTS) -> None:
     files = sorted(folder.rglob("*.safetensors"))
     lines = [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.relative_to(folder).as_posix()}\n" for file in files]
     (folder / "SHA256SUMS").write_text("".join(lines))
+
+
+def write_all(folder: Path, recipe) -> None:
+    """The shipped files from the trained parts in `folder`; parts that are not trained yet are left out, and said."""
+    from .. import adapter
+    from . import icons, parts, run
+    from .judge import Judge
+
+    def trained(name: str, module):
+        return run.load_ema(module, folder / f"{name}.pt")
+
+    def about(name: str) -> dict:
+        lines = (folder / f"{name}.log.jsonl").read_text().splitlines()
+        last = json.loads(lines[-1])
+        return {"part": name, "recipe": recipe.name, "samples": last["samples"], "seconds": last["seconds"], "seed": recipe.seed,
+                "licence": "Apache-2.0", "icons": ", ".join(icons.TRAIN_STYLES), "base_family": "iconworld"}
+
+    autoencoder, base = trained("autoencoder", Autoencoder()), trained("base", parts.Base(recipe.unet))
+    write_base(autoencoder, base.text, base.unet, about("base"))
+    for name, path in (("judge", JUDGE), ("selector", SELECTOR)):
+        if (folder / f"{name}.pt").exists():
+            classes = recipe.world.classes
+            write(path, trained(name, Judge(len(classes))).state_dict(), {"classes": list(classes), **about(name)})
+    if (folder / "segmentation.pt").exists():
+        factor = trained("segmentation", parts.Factor(base, recipe.rank))
+        info = adapter.FactorInfo(variable="segmentation", base_family="iconworld", kind="time_adapter", classes=recipe.world.classes,
+                                  trained_size=recipe.size, latent_channels=base.unet.config.latent, prediction_type="v",
+                                  licence="Apache-2.0", training=about("segmentation"))
+        FACTOR.parent.mkdir(parents=True, exist_ok=True)
+        adapter.save(FACTOR, factor.adapter, info, factor.lora.pairs() if factor.lora else None, dtype=torch.float16)
+    if (folder / "image.pt").exists():
+        write_image_factor(trained("image", parts.Image(base)).control, about("image"))
+    write_sums()

@@ -30,10 +30,10 @@ class TextConfig:
 
 @dataclass(frozen=True)
 class UNetConfig:
-    """channels x mult gives the width of each level; attention: whether a level has transformers; context: text width."""
+    """channels x mult gives the width of each level (the host wants mult[0] = 1); attention: whether a level has transformers; context: text width."""
 
-    channels: int = 32
-    mult: tuple[int, ...] = (2, 3, 4)
+    channels: int = 64
+    mult: tuple[int, ...] = (1, 2, 2)
     blocks: int = 1
     attention: tuple[bool, ...] = (False, True, True)
     context: int = 128

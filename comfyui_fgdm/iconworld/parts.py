@@ -13,20 +13,19 @@ from . import losses
 from .autoencoder import Autoencoder
 from .data import Batch, Shard, draw_batch, paint
 from .judge import Judge
-from .networks import ControlNet, TextEncoder, UNet
+from .networks import ControlNet, TextEncoder, UNet, UNetConfig
 from .run import device
 
 LossOf = Callable[[int, torch.Generator], tuple[Tensor, dict[str, float]]]
 GROUNDING_WEIGHT = 0.3
-CONDITION_DROPOUT = 0.1
 
 
 class Base(nn.Module):
     """The text encoder and the UNet, trained together on pictures."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: UNetConfig = UNetConfig()) -> None:
         super().__init__()
-        self.text, self.unet = TextEncoder(), UNet()
+        self.text, self.unet = TextEncoder(), UNet(config)
 
 
 def _noise(batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,0 +1,144 @@
+"""python -m comfyui_fgdm.iconworld {icons,data,train,export,eval}: make the tiny family from nothing, step by step.
+
+Every step is seeded, resumes where it was stopped, and writes below one folder (default runs/iconworld).
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from . import data, export, icons, parts, run
+from .autoencoder import Autoencoder, PatchEncoder
+from .judge import Judge
+from .recipes import PARTS, RECIPES, Recipe
+
+POOL_SEED, DATA_SEED = 10_000_000, 100_000_000
+
+
+def _bank(folder: Path):
+    cache = folder / "bank.npz"
+    if not cache.exists():
+        print("icons: installing the icon packages (npm) and drawing them once", flush=True)
+        icons.fetch(folder / "icons")
+    return icons.build_bank(folder / "icons", cache)
+
+
+def _encoder(folder: Path) -> PatchEncoder:
+    encoder = PatchEncoder()
+    encoder.load_state_dict(torch.load(folder / "encoder.pt", weights_only=True))
+    return encoder
+
+
+def make_data(folder: Path, recipe: Recipe, worker: int, workers: int) -> None:
+    """Pool of pictures, the encoder fitted on it, then the shards (worker k of n makes every n-th)."""
+    bank = _bank(folder)
+    pool = folder / "pool.npz"
+    if not pool.exists() and worker == 0:
+        pictures, labels = data.make_pool(POOL_SEED, recipe.pool, recipe.world, bank, recipe.size)
+        np.savez(folder / "pool.tmp.npz", pictures=pictures, labels=labels)
+        (folder / "pool.tmp.npz").replace(pool)
+        print(f"data: a pool of {recipe.pool} pictures", flush=True)
+    while not pool.exists():
+        time.sleep(1)
+    if not (folder / "encoder.pt").exists():
+        with np.load(pool) as arrays:
+            sample = np.concatenate([arrays["pictures"][:700], data.paint(arrays["labels"][:700])])
+        encoder = PatchEncoder()
+        encoder.fit(torch.from_numpy(sample).permute(0, 3, 1, 2).float() / 255)
+        torch.save(encoder.state_dict(), folder / "encoder.pt")
+    encoder, per_shard = _encoder(folder), 4000
+    for number in range(worker, math.ceil(recipe.scenes / per_shard), workers):
+        path = folder / "shards" / f"{number:04d}.npz"
+        if not path.exists():
+            shard = data.make_shard(DATA_SEED + number * 10 * per_shard, per_shard, recipe.world, bank, encoder, recipe.size)
+            temporary = path.with_name(f"tmp{number}.npz.part")
+            data.write_shard(shard, temporary.with_suffix(".npz"))
+            temporary.with_suffix(".npz").replace(path)
+            print(f"data: shard {number + 1} of {math.ceil(recipe.scenes / per_shard)}", flush=True)
+
+
+def load_base(folder: Path, recipe: Recipe) -> parts.Base:
+    return run.load_ema(parts.Base(recipe.unet), folder / "base.pt")
+
+
+def build(part: str, folder: Path, recipe: Recipe) -> tuple[torch.nn.Module, parts.LossOf]:
+    """The module of a part and its loss, on the data in `folder`."""
+    budget = recipe.budgets[part]
+    if part in ("autoencoder", "judge", "selector"):
+        with np.load(folder / "pool.npz") as arrays:
+            pictures, labels = arrays["pictures"], arrays["labels"]
+        if part == "autoencoder":
+            model = Autoencoder()
+            model.encoder.load_state_dict(_encoder(folder).state_dict())
+            return model, parts.decoder_loss(model, pictures, labels, budget.batch)
+        judge = Judge(len(recipe.world.classes))
+        return judge, parts.judge_loss(judge, recipe.world.classes, pictures, labels, budget.batch)
+    shard = data.read_shards(folder / "shards")
+    if part == "base":
+        base = parts.Base(recipe.unet)
+        return base, parts.base_loss(base, shard, budget.batch)
+    base = load_base(folder, recipe)
+    if part == "image":
+        image = parts.Image(base)
+        return image, parts.image_loss(image, shard, budget.batch)
+    factor = parts.Factor(base, recipe.rank)
+    return factor, parts.factor_loss(factor, shard, budget.batch)
+
+
+def train_part(part: str, folder: Path, recipe: Recipe, seconds: float, threads: int) -> None:
+    if threads:
+        torch.set_num_threads(threads)
+    seed = recipe.seed + PARTS.index(part)
+    torch.manual_seed(seed)
+    module, loss_of = build(part, folder, recipe)
+    module.to(run.device(), memory_format=torch.channels_last)
+    for record in run.train(part, module, loss_of, recipe.budgets[part], folder, seed=seed, stop_after=seconds):
+        print(" ".join(f"{key}={value}" for key, value in record.items()), flush=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m comfyui_fgdm.iconworld", description=__doc__)
+    parser.add_argument("--folder", type=Path, default=Path("runs/iconworld"), help="where everything is kept (default runs/iconworld)")
+    parser.add_argument("--recipe", choices=sorted(RECIPES), default="cpu")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("icons", help="fetch and rasterise the icon sets")
+    step = commands.add_parser("data", help="draw the training scenes")
+    step.add_argument("--worker", type=int, default=0)
+    step.add_argument("--workers", type=int, default=1)
+    step = commands.add_parser("train", help="train one part, or all in order; resumes")
+    step.add_argument("part", choices=(*PARTS, "all"))
+    step.add_argument("--seconds", type=float, default=math.inf, help="stop this slice after so many seconds")
+    step.add_argument("--threads", type=int, default=0, help="CPU threads (default: torch's)")
+    commands.add_parser("export", help="write the shipped files from the trained parts")
+    step = commands.add_parser("eval", help="measure the shipped files on held-out prompts")
+    step.add_argument("--prompts", type=int, default=200)
+    step.add_argument("--part", default="0/1", help="k/n: only every n-th prompt, to share the work; the results are merged")
+    step.add_argument("--out", type=Path, default=Path("runs/eval"))
+    options = parser.parse_args(arguments)
+    recipe, folder = RECIPES[options.recipe], options.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    if options.command == "icons":
+        _bank(folder)
+    elif options.command == "data":
+        make_data(folder, recipe, options.worker, options.workers)
+    elif options.command == "train":
+        for part in PARTS if options.part == "all" else (options.part,):
+            train_part(part, folder, recipe, options.seconds, options.threads)
+    elif options.command == "export":
+        export.write_all(folder, recipe)
+    else:
+        from . import evaluate
+
+        evaluate.main(folder, recipe, options.prompts, options.part, options.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

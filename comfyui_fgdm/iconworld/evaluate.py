@@ -1,0 +1,166 @@
+"""Measure the shipped family on held-out prompts: map recall, image recall by the judge, and what plain sampling gives.
+
+Selector and judge differ: maps are chosen by what they show (no model), images of the baseline by the `selector`, and every
+final image is read by the `judge`; both read real pictures only in their training, from different seeds.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import palettes, recall
+from ..noise import candidate_noise
+from ..objects import ObjectItem, ObjectQuery
+from . import export, shipped
+from . import judge as judges
+from .captions import make_caption
+from .classes import STUFF_BY_INDEX, THING_BY_INDEX
+from .recipes import Recipe
+from .sample import ddim, encode
+from .scenes import World, sample_layout
+
+FIRST_SEED = 900_000_000
+CANDIDATES = 10
+MAP_STEPS, IMAGE_STEPS = 10, 12
+MAP_CFG, IMAGE_CFG = 3.0, 3.0
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A held-out caption: its class combination never occurs in training. named: COCO label indices it names."""
+
+    text: str
+    named: tuple[int, ...]
+    seed: int
+
+    @property
+    def query(self) -> ObjectQuery:
+        return ObjectQuery(items=tuple(_item(index) for index in self.named))
+
+
+def _item(index: int) -> ObjectItem:
+    name = (THING_BY_INDEX.get(index) or STUFF_BY_INDEX[index]).name
+    return ObjectItem(phrase=name, label=index, name=name)
+
+
+def prompts(count: int, world: World, bank, fewest: int = 3, most: int = 5) -> list[Prompt]:
+    """The first `count` captions of the held-out split that name 3 to 5 classes."""
+    world, result, seed = replace(world, split="held-out"), [], FIRST_SEED
+    while len(result) < count:
+        layout = sample_layout(seed, world, bank)
+        caption = make_caption(layout, seed)
+        if fewest <= len(caption.named) <= most:
+            result.append(Prompt(caption.text, caption.named, seed))
+        seed += 1
+    return result
+
+
+def _noise(prompt: Prompt, count: int, shape) -> Tensor:
+    return torch.stack([candidate_noise(prompt.seed, k, shape) for k in range(count)])
+
+
+def _recalls(labels: Tensor, query: ObjectQuery) -> recall.Scores:
+    return recall.score(labels, query)
+
+
+def measure(prompt: Prompt, other: Prompt, family: shipped.Family, judge: judges.Reader, selector: judges.Reader, side: int) -> dict:
+    """All figures of one prompt; `other` is the prompt its maps are scored against as the shuffled control."""
+    shape = (family.base.unet.config.latent, side, side)
+    noise = _noise(prompt, CANDIDATES, shape)
+    context, empty = (c.expand(CANDIDATES, -1, -1) for c in encode(family.base, [prompt.text]))
+    maps = family.decode(ddim(family.factor, noise, context, empty, MAP_STEPS, MAP_CFG))
+    labels = palettes.decode(maps, palettes.COCO, family.info.classes)
+    scores = _recalls(labels, prompt.query)
+    shuffled = _recalls(labels, other.query)
+    chosen = int(recall.best(scores)[0])
+    plain = family.decode(ddim(lambda x, t, c: family.base.unet(x, t, c), noise, context, empty, IMAGE_STEPS, IMAGE_CFG))
+    by_judge = _recalls(judge(plain), prompt.query).recall
+    picked = int(recall.best(_recalls(selector(plain), prompt.query))[0])
+    hints = palettes.encode(labels[[0, chosen]])
+    image = family.decode(ddim(family.image(hints), noise[:1].expand(2, -1, -1, -1), context[:2], empty[:2], IMAGE_STEPS, IMAGE_CFG))
+    final = _recalls(judge(image), prompt.query).recall
+    agreement = (judge(image)[1] == labels[chosen]).float().mean()
+    return {"prompt": prompt.text, "named": list(prompt.named),
+            "map_recall_mean": float(scores.recall.mean()), "map_recall_1": float(scores.recall[0]), "map_recall_best": float(scores.recall[chosen]),
+            "shuffled_mean": float(shuffled.recall.mean()), "shuffled_best": float(shuffled.recall.max()),
+            "spurious_mean": float(scores.spurious.float().mean()),
+            "a_plain_1": float(by_judge[0]), "b_plain_best_of_10": float(by_judge[picked]), "b_plain_mean": float(by_judge.mean()),
+            "c_fgdm_1": float(final[0]), "d_fgdm_best_of_10": float(final[1]), "map_kept_in_image": float(agreement)}
+
+
+def interval(values: np.ndarray, seed: int = 0, draws: int = 4000) -> list[float]:
+    """Mean and 95 % bootstrap interval over prompts: [mean, low, high]."""
+    rng = np.random.default_rng(seed)
+    means = values[rng.integers(len(values), size=(draws, len(values)))].mean(1)
+    return [round(float(v), 4) for v in (values.mean(), *np.quantile(means, (0.025, 0.975)))]
+
+
+def summary(rows: list[dict]) -> dict:
+    """Means with intervals, and the paired differences that the claims are about."""
+    figures = {key: interval(np.array([row[key] for row in rows])) for key in rows[0] if key not in ("prompt", "named", "number")}
+
+    def paired(first: str, second: str) -> list[float]:
+        return interval(np.array([row[first] - row[second] for row in rows]))
+
+    return {"prompts": len(rows), "figures": figures,
+            "differences": {"d - a": paired("d_fgdm_best_of_10", "a_plain_1"), "d - b": paired("d_fgdm_best_of_10", "b_plain_best_of_10"),
+                            "d - c": paired("d_fgdm_best_of_10", "c_fgdm_1"), "c - a": paired("c_fgdm_1", "a_plain_1"),
+                            "map best - map 1": paired("map_recall_best", "map_recall_1")},
+            "settings": {"candidates": CANDIDATES, "map_steps": MAP_STEPS, "image_steps": IMAGE_STEPS, "map_cfg": MAP_CFG, "image_cfg": IMAGE_CFG,
+                         "presence": vars(recall.RULE)}}
+
+
+def instruments(judge: judges.Reader, world: World, bank, count: int = 200, size: int = 128) -> dict:
+    """What the instruments read on true scenes: the judge's recall and accuracy on real pictures, in known and held-out style,
+    and the recall of the true maps themselves."""
+    from .data import make_pool
+
+    result = {}
+    for name, scenes in (("known style", world), ("held-out style", world.held_out_style())):
+        pictures, labels = make_pool(FIRST_SEED // 2, count, scenes, bank, size)
+        truth = torch.from_numpy(labels.astype(np.int64))
+        read = judge(torch.from_numpy(pictures).float() / 255)
+        recalls, ceiling = [], []
+        for k in range(count):
+            things = tuple(sorted(set(truth[k].unique().tolist())))
+            query = ObjectQuery(items=tuple(_item(i) for i in things))
+            recalls.append(float(_recalls(read[k:k + 1], query).recall[0]))
+            ceiling.append(float(_recalls(truth[k:k + 1], query).recall[0]))
+        result[name] = {"judge pixel accuracy": round(float((read == truth).float().mean()), 4), "judge recall": round(float(np.mean(recalls)), 4),
+                        "recall of the true maps": round(float(np.mean(ceiling)), 4)}
+    return result
+
+
+def main(folder: Path, recipe: Recipe, count: int, part: str, out: Path) -> None:
+    """Measure prompts k, k + n, ... (part 'k/n') and append to out/rows_k.jsonl; then merge all rows there are."""
+    from . import icons
+
+    bank = icons.build_bank(folder / "icons", folder / "bank.npz")
+    number, parts = (int(n) for n in part.split("/"))
+    out.mkdir(parents=True, exist_ok=True)
+    family = shipped.load(recipe.unet)
+    judge = judges.load(export.JUDGE)
+    selector = judges.load(export.SELECTOR)
+    todo, rows_file, start = prompts(count, recipe.world, bank), out / f"rows_{number}.jsonl", time.monotonic()
+    done = {json.loads(line)["number"] for line in rows_file.read_text().splitlines()} if rows_file.exists() else set()
+    with rows_file.open("a") as file:
+        for at in range(number, len(todo), parts):
+            if at in done:
+                continue
+            row = measure(todo[at], todo[(at + 1) % len(todo)], family, judge, selector, recipe.size // 8)
+            file.write(json.dumps({"number": at, **row}) + "\n")
+            file.flush()
+            print(f"eval: prompt {at + 1} of {len(todo)}, {time.monotonic() - start:.0f} s", flush=True)
+    rows = [json.loads(line) for path in sorted(out.glob("rows_*.jsonl")) for line in path.read_text().splitlines()]
+    report = summary(rows) | {"instruments": instruments(judge, recipe.world, bank, size=recipe.size),
+                              "machine": f"{platform.machine()} {platform.processor() or ''}, {torch.get_num_threads()} threads", "date": time.strftime("%Y-%m-%d")}
+    (out / "report.json").write_text(json.dumps(report, indent=1))
+    print(json.dumps(report, indent=1))

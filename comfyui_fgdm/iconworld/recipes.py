@@ -1,0 +1,55 @@
+"""The recipes: which world, which sizes, how long. One of them made the shipped files; see MODEL_CARD.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from . import classes as c
+from .networks import UNetConfig
+from .run import Budget
+from .scenes import World
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """size: pixels of the training pictures; scenes: how many are drawn; pool: pictures kept for decoder and judge;
+    rank: of the segmentation factor's low-rank changes (0: the adapter alone, the base quite frozen)."""
+
+    name: str
+    world: World
+    size: int
+    scenes: int
+    pool: int
+    unet: UNetConfig
+    rank: int
+    budgets: dict[str, Budget] = field(hash=False)
+    seed: int = 1
+
+
+CPU = Recipe(
+    name="cpu", world=World(), size=128, scenes=64_000, pool=7_000, unet=UNetConfig(), rank=32,
+    budgets={
+        "autoencoder": Budget(44_800, 16, 1.5e-3, warmup=50, ema=0.995, weight_decay=0.0),
+        "judge": Budget(24_000, 16, 2e-3, warmup=50, ema=0.99),
+        "selector": Budget(16_000, 16, 2e-3, warmup=50, ema=0.99),
+        "base": Budget(84_000, 32, 1e-3),
+        "segmentation": Budget(60_000, 32, 1e-3),
+        "image": Budget(24_000, 32, 1e-3, ema=0.998),
+    },
+)
+
+GPU = Recipe(
+    name="gpu", world=World(things=c.GPU_THINGS, stuff=c.ALL_STUFF, indoor=0.2), size=256, scenes=200_000, pool=20_000,
+    unet=UNetConfig(blocks=2), rank=64,
+    budgets={
+        "autoencoder": Budget(400_000, 64, 1.5e-3, warmup=200, weight_decay=0.0),
+        "judge": Budget(300_000, 64, 2e-3),
+        "selector": Budget(200_000, 64, 2e-3),
+        "base": Budget(6_000_000, 256, 1.5e-3, warmup=500, ema=0.9995),
+        "segmentation": Budget(3_000_000, 256, 1.5e-3, warmup=500, ema=0.9995),
+        "image": Budget(1_500_000, 256, 1e-3, warmup=500, ema=0.9995),
+    },
+)
+
+RECIPES = {recipe.name: recipe for recipe in (CPU, GPU)}
+PARTS = tuple(CPU.budgets)

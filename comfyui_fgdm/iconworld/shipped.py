@@ -1,0 +1,70 @@
+"""The shipped files as plain torch modules, for measuring without the host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from .. import adapter
+from . import export
+from .autoencoder import Decoder, decoder_from
+from .networks import ControlNet, UNetConfig
+from .parts import Base
+from .sample import Velocity
+
+_TEXT = "cond_stage_model.transformer.text_model."
+_UNET = "model.diffusion_model."
+
+
+@dataclass(frozen=True)
+class Family:
+    """base: text encoder and UNet; decoder: latents to pictures; info: of the segmentation factor."""
+
+    base: Base
+    decoder: Decoder
+    info: adapter.FactorInfo
+    factor: Velocity
+    control: ControlNet
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        """B x C x h x w -> B x 8h x 8w x 3 in 0..1, through 8 bits as a saved picture would be."""
+        pictures = self.decoder(latents).clamp(0, 1).permute(0, 2, 3, 1)
+        return (pictures * 255).round() / 255
+
+    def image(self, hint: Tensor) -> Velocity:
+        """The image factor under map pictures B x H x W x 3 in 0..1."""
+        picture = torch.cat([hint, hint]).permute(0, 3, 1, 2)
+        return lambda x, t, context: self.base.unet(x, t, context, control=self.control(x, picture, t, context))
+
+
+def _part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value.float() for key, value in state.items() if key.startswith(prefix)}
+
+
+def load(config: UNetConfig = UNetConfig(), use_lora: bool = True) -> Family:
+    """Read the files in data/weights; config: of the recipe they were made by."""
+    state = load_file(export.BASE)
+    base = Base(config).eval()
+    base.text.load_state_dict(_part(state, _TEXT))
+    base.unet.load_state_dict(_part(state, _UNET))
+    file = adapter.read_file(export.FACTOR)
+    module = adapter.load(export.FACTOR)
+    weights = dict(base.unet.named_parameters())
+    changed = {key: weights[key].detach() + adapter.lora_delta(pair).float().view(weights[key].shape)
+               for key, pair in file.lora.items()} if use_lora else {}
+
+    def factor(x: Tensor, t: Tensor, context: Tensor) -> Tensor:
+        features = module(x, base.unet.embed(t))
+        return torch.func.functional_call(base.unet, changed, (x, t, context), {"features": features})
+
+    control = ControlNet(config).eval()
+    control.load_state_dict({key: value.float() for key, value in load_file(export.IMAGE).items()})
+    return Family(base, decoder_from(state_dict_of_vae(state)), file.info, factor, control)
+
+
+def state_dict_of_vae(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {key.removeprefix("first_stage_model."): value for key, value in state.items() if key.startswith("first_stage_model.")}
