@@ -122,7 +122,7 @@ def test_best_prefers_recall_then_few_spurious_then_large_small_objects_then_the
     scores = made_scores(
         [
             ([0.5, 0.0], 0),  # 0: half of the objects
-            ([0.1, 0.1], 3),  # 1: all, three spurious
+            ([0.8, 0.8], 3),  # 1: all and large, three spurious
             ([0.1, 0.2], 1),  # 2: all, smallest 0.1
             ([0.2, 0.2], 1),  # 3: all, smallest 0.2
             ([0.2, 0.9], 1),  # 4: as 3, later
