@@ -121,6 +121,9 @@ def main(arguments: list[str] | None = None) -> int:
     step.add_argument("--prompts", type=int, default=200)
     step.add_argument("--part", default="0/1", help="k/n: only every n-th prompt, to share the work; the results are merged")
     step.add_argument("--out", type=Path, default=Path("runs/eval"))
+    step = commands.add_parser("samples", help="a picture of random, not chosen, samples of the shipped files")
+    step.add_argument("--count", type=int, default=16)
+    step.add_argument("--out", type=Path, default=Path("runs/samples.jpg"))
     options = parser.parse_args(arguments)
     recipe, folder = RECIPES[options.recipe], options.folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -133,6 +136,10 @@ def main(arguments: list[str] | None = None) -> int:
             train_part(part, folder, recipe, options.seconds, options.threads)
     elif options.command == "export":
         export.write_all(folder, recipe)
+    elif options.command == "samples":
+        from . import evaluate, shipped
+
+        evaluate.sample_sheet(options.count, shipped.load(recipe.unet), recipe, options.out)
     else:
         from . import evaluate
 

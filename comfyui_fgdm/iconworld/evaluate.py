@@ -19,13 +19,13 @@ from torch import Tensor
 from .. import palettes, recall
 from ..noise import candidate_noise
 from ..objects import ObjectItem, ObjectQuery
-from . import export, shipped
+from . import export, icons, shipped
 from . import judge as judges
 from .captions import make_caption
 from .classes import STUFF_BY_INDEX, THING_BY_INDEX
 from .recipes import Recipe
 from .sample import ddim, encode
-from .scenes import World, sample_layout
+from .scenes import World, held_out, sample_layout
 
 FIRST_SEED = 900_000_000
 CANDIDATES = 10
@@ -51,13 +51,25 @@ def _item(index: int) -> ObjectItem:
     return ObjectItem(phrase=name, label=index, name=name)
 
 
-def prompts(count: int, world: World, bank, fewest: int = 3, most: int = 5) -> list[Prompt]:
-    """The first `count` captions of the held-out split that name 3 to 5 classes."""
+HELD_OUT = Path(__file__).parents[1] / "data" / "iconworld_held_out.json"
+
+
+def prompts(count: int) -> list[Prompt]:
+    """The first `count` of the held-out prompts kept in data/iconworld_held_out.json."""
+    entries = json.loads(HELD_OUT.read_text(encoding="utf-8"))
+    if not 1 <= count <= len(entries):
+        raise ValueError(f"there are {len(entries)} held-out prompts; ask for 1 to {len(entries)}, not {count}")
+    return [Prompt(entry["text"], tuple(entry["named"]), entry["seed"]) for entry in entries[:count]]
+
+
+def make_prompts(count: int, world: World, bank, fewest: int = 3, most: int = 5) -> list[Prompt]:
+    """Captions of the held-out split that name 3 to 5 classes: how HELD_OUT was made."""
     world, result, seed = replace(world, split="held-out"), [], FIRST_SEED
     while len(result) < count:
         layout = sample_layout(seed, world, bank)
         caption = make_caption(layout, seed)
-        if fewest <= len(caption.named) <= most:
+        unseen = held_out({instance.index for instance in layout.instances})
+        if unseen and fewest <= len(caption.named) <= most:
             result.append(Prompt(caption.text, caption.named, seed))
         seed += 1
     return result
@@ -139,17 +151,45 @@ def instruments(judge: judges.Reader, world: World, bank, count: int = 200, size
     return result
 
 
+def sample_sheet(count: int, family: shipped.Family, recipe: Recipe, path: Path) -> None:
+    """A picture of the first `count` held-out prompts: candidate 0 of the map (not chosen) and the image made from it."""
+    from PIL import Image, ImageDraw
+
+    side, cell = recipe.size // 8, 2 * recipe.size
+    todo = prompts(count)
+    columns = 4
+    rows = -(-count // columns)
+    sheet = Image.new("RGB", (columns * (cell + 8), rows * (cell // 2 + 44)), "white")
+    pen = ImageDraw.Draw(sheet)
+    for at, prompt in enumerate(todo):
+        noise = _noise(prompt, 1, (family.base.unet.config.latent, side, side))
+        context, empty = encode(family.base, [prompt.text])
+        maps = family.decode(ddim(family.factor, noise, context, empty, MAP_STEPS, MAP_CFG))
+        hint = palettes.encode(palettes.decode(maps, palettes.COCO, family.info.classes))
+        image = family.decode(ddim(family.image(hint), noise, context, empty, IMAGE_STEPS, IMAGE_CFG))
+        x, y = at % columns * (cell + 8), at // columns * (cell // 2 + 44)
+        for k, picture in enumerate((maps[0], image[0])):
+            sheet.paste(Image.fromarray((picture.numpy() * 255).round().astype(np.uint8)), (x + k * cell // 2, y))
+        words, line = prompt.text.split(), ""
+        lines: list[str] = []
+        for word in words:
+            if len(line) + len(word) > 40:
+                lines.append(line)
+                line = ""
+            line += word + " "
+        for k, text in enumerate((*lines, line)[:3]):
+            pen.text((x + 2, y + cell // 2 + 1 + 13 * k), text, fill="black")
+    sheet.save(path, quality=88)
+
+
 def main(folder: Path, recipe: Recipe, count: int, part: str, out: Path) -> None:
     """Measure prompts k, k + n, ... (part 'k/n') and append to out/rows_k.jsonl; then merge all rows there are."""
-    from . import icons
-
-    bank = icons.build_bank(folder / "icons", folder / "bank.npz")
     number, parts = (int(n) for n in part.split("/"))
     out.mkdir(parents=True, exist_ok=True)
     family = shipped.load(recipe.unet)
     judge = judges.load(export.JUDGE)
     selector = judges.load(export.SELECTOR)
-    todo, rows_file, start = prompts(count, recipe.world, bank), out / f"rows_{number}.jsonl", time.monotonic()
+    todo, rows_file, start = prompts(count), out / f"rows_{number}.jsonl", time.monotonic()
     done = {json.loads(line)["number"] for line in rows_file.read_text().splitlines()} if rows_file.exists() else set()
     with rows_file.open("a") as file:
         for at in range(number, len(todo), parts):
@@ -160,7 +200,10 @@ def main(folder: Path, recipe: Recipe, count: int, part: str, out: Path) -> None
             file.flush()
             print(f"eval: prompt {at + 1} of {len(todo)}, {time.monotonic() - start:.0f} s", flush=True)
     rows = [json.loads(line) for path in sorted(out.glob("rows_*.jsonl")) for line in path.read_text().splitlines()]
-    report = summary(rows) | {"instruments": instruments(judge, recipe.world, bank, size=recipe.size),
-                              "machine": f"{platform.machine()} {platform.processor() or ''}, {torch.get_num_threads()} threads", "date": time.strftime("%Y-%m-%d")}
+    report = summary(rows) | {"machine": f"{platform.machine()} {platform.processor() or ''}, {torch.get_num_threads()} threads", "date": time.strftime("%Y-%m-%d")}
+    if (folder / "bank.npz").exists():
+        report["instruments"] = instruments(judge, recipe.world, icons.load_bank(folder / "bank.npz"), size=recipe.size)
+    else:
+        print(f"eval: no icons in {folder}, so the judge itself is not measured; `python -m comfyui_fgdm.iconworld icons` fetches them")
     (out / "report.json").write_text(json.dumps(report, indent=1))
     print(json.dumps(report, indent=1))

@@ -31,6 +31,10 @@ class Judge(nn.Module):
         self.out = nn.Conv2d(widths[0], classes, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        return F.interpolate(self.coarse(x), scale_factor=2, mode="bilinear")
+
+    def coarse(self, x: Tensor) -> Tensor:
+        """Class scores at half the resolution, B x K x H/2 x W/2, which training uses."""
         h, skips = self.stem(x * 2 - 1), []
         for number, stage in enumerate(self.down):
             h = stage(F.max_pool2d(h, 2) if number else h)
@@ -38,7 +42,7 @@ class Judge(nn.Module):
         skips.pop()
         for stage in self.up:
             h = stage(torch.cat([F.interpolate(h, scale_factor=2, mode="nearest"), skips.pop()], 1))
-        return F.interpolate(self.out(h), scale_factor=2, mode="bilinear")
+        return self.out(h)
 
 
 class Reader:

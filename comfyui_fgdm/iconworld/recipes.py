@@ -30,10 +30,10 @@ CPU = Recipe(
     name="cpu", world=World(), size=128, scenes=64_000, pool=7_000, unet=UNetConfig(), rank=32,
     budgets={
         "autoencoder": Budget(44_800, 16, 1.5e-3, warmup=50, ema=0.995, weight_decay=0.0),
-        "judge": Budget(24_000, 16, 2e-3, warmup=50, ema=0.99),
+        "judge": Budget(16_000, 16, 2e-3, warmup=50, ema=0.99),
         "selector": Budget(16_000, 16, 2e-3, warmup=50, ema=0.99),
         "base": Budget(84_000, 32, 1e-3),
-        "segmentation": Budget(60_000, 32, 1e-3),
+        "segmentation": Budget(76_800, 32, 2e-3),
         "image": Budget(24_000, 32, 1e-3, ema=0.998),
     },
 )

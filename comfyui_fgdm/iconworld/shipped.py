@@ -54,7 +54,7 @@ def load(config: UNetConfig = UNetConfig(), use_lora: bool = True) -> Family:
     file = adapter.read_file(export.FACTOR)
     module = adapter.load(export.FACTOR)
     weights = dict(base.unet.named_parameters())
-    changed = {key: weights[key].detach() + adapter.lora_delta(pair).float().view(weights[key].shape)
+    changed = {key: weights[key].detach() + adapter.lora_delta(pair, weights[key].shape)
                for key, pair in file.lora.items()} if use_lora else {}
 
     def factor(x: Tensor, t: Tensor, context: Tensor) -> Tensor:

@@ -212,3 +212,18 @@ def test_judge_files_are_checked(tmp_path):
     save_file({"x": torch.zeros(1)}, tmp_path / "foreign.safetensors")
     with pytest.raises(ValueError, match="no judge file"):
         judge.load(tmp_path / "foreign.safetensors")
+
+
+def test_held_out_prompts_are_held_out_and_within_the_vocabulary():
+    from comfyui_fgdm.iconworld import evaluate, text
+    from comfyui_fgdm.iconworld.scenes import held_out
+
+    entries = evaluate.prompts(240)
+    things, classes = set(World().things), set(World().classes)
+    assert len({p.seed for p in entries}) == 240
+    for prompt in entries:
+        assert 3 <= len(prompt.named) <= 5 and set(prompt.named) <= classes
+        assert held_out(set(prompt.named) & things)
+        assert text.UNKNOWN not in text.encode(text.words_of(prompt.text))
+    with pytest.raises(ValueError, match="240"):
+        evaluate.prompts(241)
