@@ -80,6 +80,8 @@ def test_captions_labelled_by_hand() -> None:
         ("(a red car:1.3), [[truck]], embedding:boat <lora:train:0.8> {bus}", ("car", "truck", "bus")),
         ("a street sign and a cat wearing a hat", ("cat",)),
         ("a dog. A dog! another dog", ("dog",)),
+        ("warm light on a dog that plays football", ("dog",)),
+        ("a tomato pizza on a garden chair, a tomato in the garden", ("pizza", "chair", "vegetable", "plant-other")),
     ],
 )
 def test_prompts(text: str, expected: tuple[str, ...]) -> None:
@@ -92,6 +94,8 @@ def test_prompts(text: str, expected: tuple[str, ...]) -> None:
         ("a beach without people", ("sand",), {"people"}),
         ("a street with no cars or buses, and a dog", ("road", "dog"), {"cars", "buses"}),
         ("no people and a bench", ("bench",), {"people"}),
+        ("without cars. A dog", ("dog",), {"cars"}),
+        ("no unicorn on the road", ("road",), set()),
         ("a room without any big chair, two couches", ("couch",), {"chair"}),
     ],
 )
