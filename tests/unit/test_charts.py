@@ -109,7 +109,8 @@ def test_contact_sheet_holds_every_picture_undistorted(texts: list[str]) -> None
 def test_pictures_from_floats_are_clamped_and_not_changed() -> None:
     picture = torch.tensor([[-1.0, 0.5, 2.0], [float("nan"), 1.0, 0.0]]).reshape(1, 2, 3).repeat(4, 2, 1)
     before = picture.clone()
-    charts.contact_sheet([picture], side=4)
+    sheet = charts.contact_sheet([picture], side=4)
+    assert count(sheet, (0, 128, 255)) == count(sheet, (0, 255, 0)) == 8
     assert torch.equal(picture.nan_to_num(9), before.nan_to_num(9))
 
 
