@@ -1,4 +1,4 @@
-"""python -m comfyui_fgdm.iconworld {icons,data,train,export,eval}: make the tiny family from nothing, step by step.
+"""python -m comfyui_fgdm.iconworld {icons,data,train,export,all,eval,samples}: make the tiny family from nothing, step by step.
 
 Every step is seeded, resumes where it was stopped, and writes below one folder (default runs/iconworld).
 """
@@ -20,6 +20,7 @@ from .judge import Judge
 from .recipes import PARTS, RECIPES, Recipe
 
 POOL_SEED, DATA_SEED = 10_000_000, 100_000_000
+SHARD = 4000  # scenes
 
 
 def _bank(folder: Path):
@@ -53,7 +54,7 @@ def make_data(folder: Path, recipe: Recipe, worker: int, workers: int) -> None:
         encoder = PatchEncoder()
         encoder.fit(torch.from_numpy(sample).permute(0, 3, 1, 2).float() / 255)
         torch.save(encoder.state_dict(), folder / "encoder.pt")
-    encoder, per_shard = _encoder(folder), 4000
+    encoder, per_shard = _encoder(folder), SHARD
     for number in range(worker, math.ceil(recipe.scenes / per_shard), workers):
         path = folder / "shards" / f"{number:04d}.npz"
         if not path.exists():
@@ -116,6 +117,7 @@ def main(arguments: list[str] | None = None) -> int:
     step.add_argument("part", choices=(*PARTS, "all"))
     step.add_argument("--seconds", type=float, default=math.inf, help="stop this slice after so many seconds")
     step.add_argument("--threads", type=int, default=0, help="CPU threads (default: torch's)")
+    commands.add_parser("all", help="icons, data, every part, export: the whole recipe; resumes")
     commands.add_parser("export", help="write the shipped files from the trained parts")
     step = commands.add_parser("eval", help="measure the shipped files on held-out prompts")
     step.add_argument("--prompts", type=int, default=200)
@@ -134,6 +136,11 @@ def main(arguments: list[str] | None = None) -> int:
     elif options.command == "train":
         for part in PARTS if options.part == "all" else (options.part,):
             train_part(part, folder, recipe, options.seconds, options.threads)
+    elif options.command == "all":
+        make_data(folder, recipe, 0, 1)
+        for part in PARTS:
+            train_part(part, folder, recipe, math.inf, 0)
+        export.write_all(folder, recipe)
     elif options.command == "export":
         export.write_all(folder, recipe)
     elif options.command == "samples":

@@ -187,8 +187,8 @@ def main(folder: Path, recipe: Recipe, count: int, part: str, out: Path) -> None
     number, parts = (int(n) for n in part.split("/"))
     out.mkdir(parents=True, exist_ok=True)
     family = shipped.load(recipe.unet)
-    judge = judges.load(export.JUDGE)
-    selector = judges.load(export.SELECTOR)
+    judge = judges.load(export.files().judge)
+    selector = judges.load(export.files().selector)
     todo, rows_file, start = prompts(count), out / f"rows_{number}.jsonl", time.monotonic()
     done = {json.loads(line)["number"] for line in rows_file.read_text().splitlines()} if rows_file.exists() else set()
     with rows_file.open("a") as file:

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from .. import adapter
+from . import icons, parts, run
 from .autoencoder import Autoencoder
 from .autoencoder import export as export_autoencoder
-from .networks import ControlNet, TextEncoder, UNet
+from .judge import Judge
+from .networks import TextEncoder, UNet
+from .recipes import Recipe
 
 WEIGHTS = Path(__file__).parents[1] / "data" / "weights"
-BASE = WEIGHTS / "checkpoints" / "fgdm-iconworld.safetensors"
-FACTOR = WEIGHTS / "fgdm_factors" / "fgdm-iconworld-segmentation.safetensors"
-IMAGE = WEIGHTS / "controlnet" / "fgdm-iconworld-image.safetensors"
-JUDGE = WEIGHTS / "judge" / "fgdm-iconworld-judge.safetensors"
-SELECTOR = WEIGHTS / "judge" / "fgdm-iconworld-selector.safetensors"
+
+
+class Files(NamedTuple):
+    base: Path
+    factor: Path
+    image: Path
+    judge: Path
+    selector: Path
+
+
+def files(root: Path = WEIGHTS) -> Files:
+    """Where the family's files lie below a folder; by default the shipped ones."""
+    return Files(root / "checkpoints" / "fgdm-iconworld.safetensors", root / "fgdm_factors" / "fgdm-iconworld-segmentation.safetensors",
+                 root / "controlnet" / "fgdm-iconworld-image.safetensors", root / "judge" / "fgdm-iconworld-judge.safetensors",
+                 root / "judge" / "fgdm-iconworld-selector.safetensors")
 
 
 def half(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -40,28 +56,16 @@ def base_state(autoencoder: Autoencoder, text: TextEncoder, unet: UNet) -> dict[
     return state
 
 
-def write_base(autoencoder: Autoencoder, text: TextEncoder, unet: UNet, about: dict, path: Path = BASE) -> None:
-    write(path, base_state(autoencoder, text, unet), about)
-
-
-def write_image_factor(control: ControlNet, about: dict, path: Path = IMAGE) -> None:
-    write(path, control.state_dict(), about)
-
-
 def write_sums(folder: Path = WEIGHTS) -> None:
     """SHA256SUMS over every .safetensors below the folder, in the format of sha256sum."""
-    import hashlib
-
-    files = sorted(folder.rglob("*.safetensors"))
-    lines = [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.relative_to(folder).as_posix()}\n" for file in files]
+    found = sorted(folder.rglob("*.safetensors"))
+    lines = [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.relative_to(folder).as_posix()}\n" for file in found]
     (folder / "SHA256SUMS").write_text("".join(lines))
 
 
-def write_all(folder: Path, recipe) -> None:
-    """The shipped files from the trained parts in `folder`; parts that are not trained yet are left out, and said."""
-    from .. import adapter
-    from . import icons, parts, run
-    from .judge import Judge
+def write_all(folder: Path, recipe: Recipe, root: Path = WEIGHTS) -> None:
+    """The family's files below `root` from the trained parts in `folder`; parts that are not trained yet are left out."""
+    out = files(root)
 
     def trained(name: str, module):
         return run.load_ema(module, folder / f"{name}.pt")
@@ -73,8 +77,8 @@ def write_all(folder: Path, recipe) -> None:
                 "licence": "Apache-2.0", "icons": ", ".join(icons.TRAIN_STYLES), "base_family": "iconworld"}
 
     autoencoder, base = trained("autoencoder", Autoencoder()), trained("base", parts.Base(recipe.unet))
-    write_base(autoencoder, base.text, base.unet, about("base"))
-    for name, path in (("judge", JUDGE), ("selector", SELECTOR)):
+    write(out.base, base_state(autoencoder, base.text, base.unet), about("base"))
+    for name, path in (("judge", out.judge), ("selector", out.selector)):
         if (folder / f"{name}.pt").exists():
             classes = recipe.world.classes
             write(path, trained(name, Judge(len(classes))).state_dict(), {"classes": list(classes), **about(name)})
@@ -83,8 +87,8 @@ def write_all(folder: Path, recipe) -> None:
         info = adapter.FactorInfo(variable="segmentation", base_family="iconworld", kind="time_adapter", classes=recipe.world.classes,
                                   trained_size=recipe.size, latent_channels=base.unet.config.latent, prediction_type="v",
                                   licence="Apache-2.0", training=about("segmentation"))
-        FACTOR.parent.mkdir(parents=True, exist_ok=True)
-        adapter.save(FACTOR, factor.adapter, info, factor.lora.pairs() if factor.lora else None, dtype=torch.float16)
+        out.factor.parent.mkdir(parents=True, exist_ok=True)
+        adapter.save(out.factor, factor.adapter, info, factor.lora.pairs() if factor.lora else None, dtype=torch.float16)
     if (folder / "image.pt").exists():
-        write_image_factor(trained("image", parts.Image(base)).control, about("image"))
-    write_sums()
+        write(out.image, trained("image", parts.Image(base)).control.state_dict(), about("image"))
+    write_sums(root)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
@@ -45,14 +46,15 @@ def _part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {key.removeprefix(prefix): value.float() for key, value in state.items() if key.startswith(prefix)}
 
 
-def load(config: UNetConfig = UNetConfig(), use_lora: bool = True) -> Family:
-    """Read the files in data/weights; config: of the recipe they were made by."""
-    state = load_file(export.BASE)
+def load(config: UNetConfig = UNetConfig(), use_lora: bool = True, root: Path = export.WEIGHTS) -> Family:
+    """Read the family below `root`; config: of the recipe it was made by; use_lora: False leaves the base as it is."""
+    files = export.files(root)
+    state = load_file(files.base)
     base = Base(config).eval()
     base.text.load_state_dict(_part(state, _TEXT))
     base.unet.load_state_dict(_part(state, _UNET))
-    file = adapter.read_file(export.FACTOR)
-    module = adapter.load(export.FACTOR)
+    file = adapter.read_file(files.factor)
+    module = adapter.load(files.factor)
     weights = dict(base.unet.named_parameters())
     changed = {key: weights[key].detach() + adapter.lora_delta(pair, weights[key].shape)
                for key, pair in file.lora.items()} if use_lora else {}
@@ -62,7 +64,7 @@ def load(config: UNetConfig = UNetConfig(), use_lora: bool = True) -> Family:
         return torch.func.functional_call(base.unet, changed, (x, t, context), {"features": features})
 
     control = ControlNet(config).eval()
-    control.load_state_dict({key: value.float() for key, value in load_file(export.IMAGE).items()})
+    control.load_state_dict({key: value.float() for key, value in load_file(files.image).items()})
     return Family(base, decoder_from(state_dict_of_vae(state)), file.info, factor, control)
 
 

@@ -227,3 +227,30 @@ def test_held_out_prompts_are_held_out_and_within_the_vocabulary():
         assert text.UNKNOWN not in text.encode(text.words_of(prompt.text))
     with pytest.raises(ValueError, match="240"):
         evaluate.prompts(241)
+
+
+def test_a_whole_recipe_in_miniature(tmp_path, monkeypatch):
+    """Data, every part and the files, with the toy icons and two steps a part; the written family loads and samples."""
+    from dataclasses import replace
+
+    from comfyui_fgdm.iconworld import __main__ as command
+    from comfyui_fgdm.iconworld import export, recipes, sample, shipped
+
+    monkeypatch.setattr(command, "_bank", lambda folder: toy_bank())
+    small = {part: run.Budget(samples=8, batch=4, lr=1e-3, warmup=1) for part in recipes.PARTS}
+    recipe = replace(recipes.CPU, scenes=1, pool=8, rank=4, budgets=small)
+    monkeypatch.setattr(command, "SHARD", 8)
+    monkeypatch.setitem(recipes.RECIPES, "cpu", recipe)
+    monkeypatch.setattr(export, "WEIGHTS", tmp_path / "weights")
+    folder = str(tmp_path / "run")
+    assert command.main(["--folder", folder, "data"]) == 0
+    assert command.main(["--folder", folder, "train", "all", "--threads", "1"]) == 0
+    export.write_all(tmp_path / "run", recipe, tmp_path / "weights")
+    sums = (tmp_path / "weights" / "SHA256SUMS").read_text().splitlines()
+    assert len(sums) == 5
+    family = shipped.load(recipe.unet, root=tmp_path / "weights")
+    context, empty = sample.encode(family.base, ["a dog on the grass"])
+    latents = sample.ddim(family.factor, torch.randn(1, 12, 16, 16), context, empty, 2, 3.0)
+    assert family.decode(latents).shape == (1, 128, 128, 3) and family.info.classes == World().classes
+    plain = shipped.load(recipe.unet, use_lora=False, root=tmp_path / "weights")
+    assert plain.info == family.info
