@@ -40,7 +40,12 @@ def put_foreign_factors(folder: Path) -> None:
     good = (WEIGHTS / "fgdm_factors" / "fgdm-iconworld-segmentation.safetensors").read_bytes()
     (folder / "truncated.safetensors").write_bytes(good[: len(good) // 2])
     (folder / "empty.safetensors").write_bytes(b"")
-    lora = {"lora_unet_x.lora_down.weight": np.zeros((4, 8), np.float32), "lora_unet_x.alpha": np.ones((), np.float32)}
+    layer = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_k"
+    lora = {
+        f"{layer}.lora_down.weight": np.zeros((4, 64), np.float32),
+        f"{layer}.lora_up.weight": np.zeros((64, 4), np.float32),
+        f"{layer}.alpha": np.ones((), np.float32),
+    }
     safetensors.numpy.save_file(lora, folder / "a_lora.safetensors")
 
 
