@@ -15,8 +15,15 @@ import comfy.supported_models_base
 from ..iconworld import text
 
 VOCABULARY_ROWS = 256  # networks.TextConfig.vocabulary
-TEXT_CONFIG = {"num_hidden_layers": 2, "hidden_size": 128, "num_attention_heads": 4, "intermediate_size": 512, "hidden_act": "quick_gelu",
-               "max_position_embeddings": text.LENGTH, "eos_token_id": text.END}
+TEXT_CONFIG = {
+    "num_hidden_layers": 2,
+    "hidden_size": 128,
+    "num_attention_heads": 4,
+    "intermediate_size": 512,
+    "hidden_act": "quick_gelu",
+    "max_position_embeddings": text.LENGTH,
+    "eos_token_id": text.END,
+}
 
 
 class WordTokenizer:
@@ -36,8 +43,15 @@ class WordTokenizer:
 
 class Tokenizer(comfy.sd1_clip.SDTokenizer):
     def __init__(self, embedding_directory=None, tokenizer_data={}):
-        super().__init__(tokenizer_path="", max_length=text.LENGTH, embedding_directory=embedding_directory, embedding_size=TEXT_CONFIG["hidden_size"],
-                         embedding_key="clip_l", tokenizer_class=WordTokenizer, tokenizer_data=tokenizer_data)
+        super().__init__(
+            tokenizer_path="",
+            max_length=text.LENGTH,
+            embedding_directory=embedding_directory,
+            embedding_size=TEXT_CONFIG["hidden_size"],
+            embedding_key="clip_l",
+            tokenizer_class=WordTokenizer,
+            tokenizer_data=tokenizer_data,
+        )
 
 
 class SDTokenizer(comfy.sd1_clip.SD1Tokenizer):
@@ -50,14 +64,23 @@ class TextModel(comfy.clip_model.CLIPTextModel):
 
     def __init__(self, config_dict, dtype, device, operations):
         super().__init__(config_dict, dtype, device, operations)
-        self.set_input_embeddings(operations.Embedding(VOCABULARY_ROWS, config_dict["hidden_size"], dtype=dtype, device=device))
+        self.set_input_embeddings(
+            operations.Embedding(VOCABULARY_ROWS, config_dict["hidden_size"], dtype=dtype, device=device)
+        )
 
 
 class ClipModel(comfy.sd1_clip.SDClipModel):
     def __init__(self, device="cpu", dtype=None, model_options={}):
-        super().__init__(device=device, dtype=dtype, max_length=text.LENGTH, textmodel_json_config=dict(TEXT_CONFIG), model_class=TextModel,
-                         special_tokens={"start": text.START, "end": text.END, "pad": text.END}, return_projected_pooled=False,
-                         model_options=model_options)
+        super().__init__(
+            device=device,
+            dtype=dtype,
+            max_length=text.LENGTH,
+            textmodel_json_config=dict(TEXT_CONFIG),
+            model_class=TextModel,
+            special_tokens={"start": text.START, "end": text.END, "pad": text.END},
+            return_projected_pooled=False,
+            model_options=model_options,
+        )
 
 
 class SDClipModel(comfy.sd1_clip.SD1ClipModel):
@@ -77,14 +100,22 @@ class LatentFormat(comfy.latent_formats.LatentFormat):
 
 
 # The mean colour of a cell is linear in its first three components (least squares on the autoencoder; the rest is below 0.003).
-PREVIEW_FACTORS = [[0.4410, 0.3396, 0.3797], [-0.3457, -0.0568, 0.4523], [-0.2115, 0.3993, -0.1116]] + [[0.0, 0.0, 0.0]] * 9
+PREVIEW_FACTORS = [[0.4410, 0.3396, 0.3797], [-0.3457, -0.0568, 0.4523], [-0.2115, 0.3993, -0.1116]] + [
+    [0.0, 0.0, 0.0]
+] * 9
 PREVIEW_BIAS = [-0.0531, 0.1499, 0.0153]
 
 
 class IconWorld(comfy.supported_models.SD15):
     """The icon-world family: an SD 1.x layout at small width, v-prediction."""
 
-    unet_config = {"context_dim": 128, "model_channels": 64, "use_linear_in_transformer": False, "adm_in_channels": None, "use_temporal_attention": False}
+    unet_config = {
+        "context_dim": 128,
+        "model_channels": 64,
+        "use_linear_in_transformer": False,
+        "adm_in_channels": None,
+        "use_temporal_attention": False,
+    }
     unet_extra_config = {"num_heads": -1, "num_head_channels": 32}
     latent_format = LatentFormat
 
@@ -101,5 +132,8 @@ class IconWorld(comfy.supported_models.SD15):
 def register() -> None:
     """Make the family known to the host's checkpoint and ControlNet loaders; calling it again changes nothing."""
     models = comfy.supported_models.models
-    if not any(getattr(model, "__name__", "") == IconWorld.__name__ and model.unet_config == IconWorld.unet_config for model in models):
+    if not any(
+        getattr(model, "__name__", "") == IconWorld.__name__ and model.unet_config == IconWorld.unet_config
+        for model in models
+    ):
         models.append(IconWorld)

@@ -58,7 +58,9 @@ def make_data(folder: Path, recipe: Recipe, worker: int, workers: int) -> None:
     for number in range(worker, math.ceil(recipe.scenes / per_shard), workers):
         path = folder / "shards" / f"{number:04d}.npz"
         if not path.exists():
-            shard = data.make_shard(DATA_SEED + number * 10 * per_shard, per_shard, recipe.world, bank, encoder, recipe.size)
+            shard = data.make_shard(
+                DATA_SEED + number * 10 * per_shard, per_shard, recipe.world, bank, encoder, recipe.size
+            )
             temporary = path.with_name(f"tmp{number}.npz.part")
             data.write_shard(shard, temporary.with_suffix(".npz"))
             temporary.with_suffix(".npz").replace(path)
@@ -106,7 +108,9 @@ def train_part(part: str, folder: Path, recipe: Recipe, seconds: float, threads:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m comfyui_fgdm.iconworld", description=__doc__)
-    parser.add_argument("--folder", type=Path, default=Path("runs/iconworld"), help="where everything is kept (default runs/iconworld)")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("runs/iconworld"), help="where everything is kept (default runs/iconworld)"
+    )
     parser.add_argument("--recipe", choices=sorted(RECIPES), default="cpu")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("icons", help="fetch and rasterise the icon sets")
@@ -121,7 +125,9 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("export", help="write the shipped files from the trained parts")
     step = commands.add_parser("eval", help="measure the shipped files on held-out prompts")
     step.add_argument("--prompts", type=int, default=200)
-    step.add_argument("--part", default="0/1", help="k/n: only every n-th prompt, to share the work; the results are merged")
+    step.add_argument(
+        "--part", default="0/1", help="k/n: only every n-th prompt, to share the work; the results are merged"
+    )
     step.add_argument("--out", type=Path, default=Path("runs/eval"))
     step = commands.add_parser("samples", help="a picture of random, not chosen, samples of the shipped files")
     step.add_argument("--count", type=int, default=16)

@@ -176,7 +176,10 @@ def _decoder_layout(decoder: Decoder) -> Iterator[tuple[str, nn.Conv2d | Block |
             at += 2
         ours = [source.pop(0) for _ in range(decoder.blocks[level] or 1)]
         for slot in range(slots):
-            yield f"taesd_decoder.{at + slot}", ours[slot] if slot < len(ours) and isinstance(ours[slot], Block) else None
+            yield (
+                f"taesd_decoder.{at + slot}",
+                ours[slot] if slot < len(ours) and isinstance(ours[slot], Block) else None,
+            )
         at += slots
     yield f"taesd_decoder.{at}", decoder.out
 
@@ -200,7 +203,9 @@ def decoder_from(state: dict[str, Tensor]) -> Decoder:
     for key, layer in _decoder_layout(decoder):
         if layer is None:
             continue
-        pairs = [(key, layer)] if isinstance(layer, nn.Conv2d) else [(f"{key}.conv.{n}", layer.conv[n]) for n in (0, 2, 4)]
+        pairs = (
+            [(key, layer)] if isinstance(layer, nn.Conv2d) else [(f"{key}.conv.{n}", layer.conv[n]) for n in (0, 2, 4)]
+        )
         for name, conv in pairs:
             conv.weight.data = state[f"{name}.weight"][: conv.out_channels, : conv.in_channels].float()
             if conv.bias is not None:

@@ -72,9 +72,12 @@ def relation_holds(predicate: str, subject, obj) -> bool:
     feet = subject.base - obj.base
     apart_x = abs(dx) - 0.4 * (subject.height + obj.height)
     return {
-        "left of": dx < -0.15 and abs(dx) > abs(dy), "right of": dx > 0.15 and abs(dx) > abs(dy),
-        "above": dy < -0.18 and abs(dy) > abs(dx), "below": dy > 0.18 and abs(dy) > abs(dx),
-        "in front of": feet > 0.05 and apart_x < 0, "behind": feet < -0.05 and apart_x < 0,
+        "left of": dx < -0.15 and abs(dx) > abs(dy),
+        "right of": dx > 0.15 and abs(dx) > abs(dy),
+        "above": dy < -0.18 and abs(dy) > abs(dx),
+        "below": dy > 0.18 and abs(dy) > abs(dx),
+        "in front of": feet > 0.05 and apart_x < 0,
+        "behind": feet < -0.05 and apart_x < 0,
         "next to": abs(feet) < 0.15 and abs(dx) < 0.45,
     }[predicate]
 
@@ -103,20 +106,27 @@ _GROUND_PHRASES = {
     c.ROAD: ("on a *road", "on the *street", "on the *road", "on a *street"),
     c.FLOOR: ("on the *floor", "on a *floor"),
 }
-_TOP_PHRASES = {c.SKY: ("under the *sky", "under a blue *sky", "under a clear *sky", "with the *sky above"),
-                c.WALL: ("in front of a *wall", "by a *wall")}
+_TOP_PHRASES = {
+    c.SKY: ("under the *sky", "under a blue *sky", "under a clear *sky", "with the *sky above"),
+    c.WALL: ("in front of a *wall", "by a *wall"),
+}
 _ELEMENT_PHRASES = {
     c.TREE: ("under a *tree", "near a *tree", "in front of a *tree", "with a *tree", "by a *tree"),
     c.MOUNTAIN: ("in front of a *mountain", "with a *mountain behind", "near a *hill", "with a *mountain"),
     c.HOUSE: ("in front of a *house", "near a *house", "with a *house behind", "by a *cottage"),
 }
-_PLURAL_PHRASES = {c.TREE: ("with *trees behind", "under *trees", "near some *trees"),
-                   c.MOUNTAIN: ("with *mountains behind", "in front of *mountains", "with *hills behind")}
+_PLURAL_PHRASES = {
+    c.TREE: ("with *trees behind", "under *trees", "near some *trees"),
+    c.MOUNTAIN: ("with *mountains behind", "in front of *mountains", "with *hills behind"),
+}
 
 
 def _phrase(template: str, index: int) -> list[Word]:
     refers = {stuff_entity(index)}
-    return [Word(piece.lstrip("*"), frozenset(refers) if piece.startswith("*") else frozenset()) for piece in template.split()]
+    return [
+        Word(piece.lstrip("*"), frozenset(refers) if piece.startswith("*") else frozenset())
+        for piece in template.split()
+    ]
 
 
 def _pick(rng, options):
@@ -156,14 +166,22 @@ def make_caption(layout: Layout, seed: int) -> Caption:
         members = groups[index]
         words = _noun([layout.instances[k] for k in members], [k + 1 for k in members], rng)
         if len(members) == 1 and rng.random() < 0.4:
-            options = [(predicate, other) for other in order if other not in used and len(groups[other]) == 1
-                       for predicate in PREDICATES
-                       if relation_holds(predicate, layout.instances[members[0]], layout.instances[groups[other][0]])]
+            options = [
+                (predicate, other)
+                for other in order
+                if other not in used and len(groups[other]) == 1
+                for predicate in PREDICATES
+                if relation_holds(predicate, layout.instances[members[0]], layout.instances[groups[other][0]])
+            ]
             if options:
                 predicate, other = options[int(rng.integers(len(options)))]
                 used.add(other)
                 target = groups[other][0]
-                words = words + _words(_pick(rng, PREDICATES[predicate])) + _noun([layout.instances[target]], [target + 1], rng)
+                words = (
+                    words
+                    + _words(_pick(rng, PREDICATES[predicate]))
+                    + _noun([layout.instances[target]], [target + 1], rng)
+                )
                 relations.append(Relation(members[0] + 1, predicate, target + 1))
         phrases.append(words)
     scene, named_stuff = _scene_phrases(layout, rng)

@@ -52,9 +52,14 @@ def _thing(index, name, size, icons, words, place=Place.GROUND, tint=False) -> T
 
 
 THINGS: tuple[Thing, ...] = (
-    _thing(0, "person", 0.46, "person-standing person-walking person-running man-standing woman-standing "
-           "man-walking woman-walking man-running woman-running man-dancing woman-dancing",
-           "person/people, man/men, woman/women"),
+    _thing(
+        0,
+        "person",
+        0.46,
+        "person-standing person-walking person-running man-standing woman-standing "
+        "man-walking woman-walking man-running woman-running man-dancing woman-dancing",
+        "person/people, man/men, woman/women",
+    ),
     _thing(1, "bicycle", 0.32, "bicycle", "bicycle, bike", tint=True),
     _thing(2, "car", 0.30, "automobile sport-utility-vehicle taxi", "car, automobile", tint=True),
     _thing(3, "motorcycle", 0.30, "motorcycle motor-scooter", "motorcycle, motorbike", tint=True),
@@ -96,7 +101,18 @@ THINGS: tuple[Thing, ...] = (
 )
 
 SKY, GRASS, SEA, SAND, SNOW, ROAD, TREE, MOUNTAIN, HOUSE, WALL, FLOOR = (
-    156, 123, 154, 153, 158, 148, 168, 134, 127, 172, 114)
+    156,
+    123,
+    154,
+    153,
+    158,
+    148,
+    168,
+    134,
+    127,
+    172,
+    114,
+)
 
 STUFF: tuple[Stuff, ...] = (
     Stuff(SKY, "sky-other", ("sky",)),

@@ -72,8 +72,9 @@ def coverage(scene: Scene) -> np.ndarray:
     return result
 
 
-def make_shard(first_seed: int, count: int, world: World, bank: dict[int, list[Icon]], encoder: PatchEncoder,
-               size: int = 128) -> Shard:
+def make_shard(
+    first_seed: int, count: int, world: World, bank: dict[int, list[Icon]], encoder: PatchEncoder, size: int = 128
+) -> Shard:
     """Scenes of seeds first_seed ... first_seed + count - 1 whose things are all at least a third visible."""
     images, maps, labels, tokens, refers, cover = [], [], [], [], [], []
     seed = first_seed
@@ -100,7 +101,9 @@ def write_shard(shard: Shard, path: Path) -> None:
     np.savez(path, **vars(shard))
 
 
-def make_pool(first_seed: int, count: int, world: World, bank: dict[int, list[Icon]], size: int = 128) -> tuple[np.ndarray, np.ndarray]:
+def make_pool(
+    first_seed: int, count: int, world: World, bank: dict[int, list[Icon]], size: int = 128
+) -> tuple[np.ndarray, np.ndarray]:
     """(pictures uint8 N x S x S x 3, labels uint8 N x S x S) of the scenes of consecutive seeds."""
     scenes = [draw_scene(sample_layout(first_seed + k, world, bank), bank, size) for k in range(count)]
     return np.stack([scene.image for scene in scenes]), np.stack([scene.labels for scene in scenes])

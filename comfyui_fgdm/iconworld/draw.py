@@ -15,12 +15,24 @@ from .scenes import Layout
 STUFF_ENTITY = 64  # entity ids: thing k of the layout is k + 1; stuff is STUFF_ENTITY + its place in c.STUFF
 _STUFF_ID = {stuff.index: STUFF_ENTITY + k for k, stuff in enumerate(c.STUFF)}
 _GROUND_COLOURS = {
-    c.GRASS: ((92, 168, 74), (132, 190, 90), (70, 140, 66)), c.SEA: ((40, 110, 190), (60, 150, 210), (30, 90, 150)),
-    c.SAND: ((232, 208, 150), (222, 190, 130), (240, 220, 170)), c.SNOW: ((238, 244, 250), (224, 234, 246), (250, 250, 252)),
-    c.ROAD: ((110, 110, 114), (90, 92, 98), (130, 130, 132)), c.FLOOR: ((190, 150, 110), (150, 110, 80), (200, 180, 150)),
+    c.GRASS: ((92, 168, 74), (132, 190, 90), (70, 140, 66)),
+    c.SEA: ((40, 110, 190), (60, 150, 210), (30, 90, 150)),
+    c.SAND: ((232, 208, 150), (222, 190, 130), (240, 220, 170)),
+    c.SNOW: ((238, 244, 250), (224, 234, 246), (250, 250, 252)),
+    c.ROAD: ((110, 110, 114), (90, 92, 98), (130, 130, 132)),
+    c.FLOOR: ((190, 150, 110), (150, 110, 80), (200, 180, 150)),
 }
-_SKY_COLOURS = (((120, 190, 240), (200, 230, 250)), ((90, 160, 230), (180, 215, 245)), ((250, 190, 140), (250, 225, 190)), ((150, 170, 190), (205, 215, 225)))
-_WALL_COLOURS = (((230, 220, 200), (215, 205, 185)), ((200, 215, 225), (185, 200, 212)), ((235, 205, 205), (222, 190, 190)))
+_SKY_COLOURS = (
+    ((120, 190, 240), (200, 230, 250)),
+    ((90, 160, 230), (180, 215, 245)),
+    ((250, 190, 140), (250, 225, 190)),
+    ((150, 170, 190), (205, 215, 225)),
+)
+_WALL_COLOURS = (
+    ((230, 220, 200), (215, 205, 185)),
+    ((200, 215, 225), (185, 200, 212)),
+    ((235, 205, 205), (222, 190, 190)),
+)
 
 
 @dataclass(frozen=True)
@@ -60,10 +72,13 @@ def _backdrop(layout: Layout, size: int, rng) -> np.ndarray:
     rows = np.arange(size - horizon)[:, None]
     columns = np.arange(size)[None]
     if layout.ground in (c.SEA, c.SAND):
-        wave = np.sin(rows * 2 * np.pi * 22 / size + 2.5 * np.sin(columns * 2 * np.pi * rng.uniform(1, 3) / size + rng.uniform(0, 6)))
+        wave = np.sin(
+            rows * 2 * np.pi * 22 / size
+            + 2.5 * np.sin(columns * 2 * np.pi * rng.uniform(1, 3) / size + rng.uniform(0, 6))
+        )
         image[horizon:] += (6 if layout.ground == c.SAND else 12) * wave[..., None]
     elif layout.ground == c.GRASS:
-        blades = rng.random((size // 4 + 1, size // 4 + 1)).repeat(4, 0).repeat(4, 1)[:size - horizon, :size]
+        blades = rng.random((size // 4 + 1, size // 4 + 1)).repeat(4, 0).repeat(4, 1)[: size - horizon, :size]
         image[horizon:] += 16 * (blades[..., None] - 0.5)
     elif layout.ground == c.ROAD:
         middle = np.abs(columns - size * (0.5 + (rows / size) * rng.uniform(-0.1, 0.1))) < size * 0.012
@@ -80,8 +95,15 @@ def _mountain(pens, element, size):
     bend = half * rng.uniform(-0.3, 0.3)
     pens(element.index, [(x - half, base), (x + bend, base - height), (x + half, base)], colour)
     cap = 0.3
-    pens(element.index, [(x + bend - (half + bend) * cap, base - height * (1 - cap)), (x + bend, base - height),
-                         (x + bend + (half - bend) * cap, base - height * (1 - cap))], (245, 248, 252))
+    pens(
+        element.index,
+        [
+            (x + bend - (half + bend) * cap, base - height * (1 - cap)),
+            (x + bend, base - height),
+            (x + bend + (half - bend) * cap, base - height * (1 - cap)),
+        ],
+        (245, 248, 252),
+    )
 
 
 def _house(pens, element, size):
@@ -94,18 +116,32 @@ def _house(pens, element, size):
     pens(element.index, [(x - half, base), (x - half, eaves), (x + half, eaves), (x + half, base)], wall)
     pens(element.index, [(x - half * 1.15, eaves), (x, base - height), (x + half * 1.15, eaves)], roof)
     door = half * 0.2
-    pens(element.index, [(x - door, base), (x - door, base - height * 0.3), (x + door, base - height * 0.3), (x + door, base)], (110, 70, 45))
+    pens(
+        element.index,
+        [(x - door, base), (x - door, base - height * 0.3), (x + door, base - height * 0.3), (x + door, base)],
+        (110, 70, 45),
+    )
     for side in (-0.6, 0.6):
         wx, wy = x + side * half, eaves + height * 0.16
-        pens(element.index, [(wx - door, wy), (wx + door, wy), (wx + door, wy + door * 1.4), (wx - door, wy + door * 1.4)], (150, 205, 240))
+        pens(
+            element.index,
+            [(wx - door, wy), (wx + door, wy), (wx + door, wy + door * 1.4), (wx - door, wy + door * 1.4)],
+            (150, 205, 240),
+        )
 
 
 def _tree(pens, element, size):
     rng = np.random.default_rng(element.seed)
     x, base, height = element.x * size, element.base * size, element.height * size
     trunk = height * 0.045
-    pens(element.index, [(x - trunk, base), (x - trunk, base - height * 0.5), (x + trunk, base - height * 0.5), (x + trunk, base)], (120, 80, 50))
-    green = _vary(rng, ((50, 130, 60), (70, 150, 60), (40, 110, 80), (150, 150, 50))[rng.choice(4, p=(0.35, 0.35, 0.2, 0.1))])
+    pens(
+        element.index,
+        [(x - trunk, base), (x - trunk, base - height * 0.5), (x + trunk, base - height * 0.5), (x + trunk, base)],
+        (120, 80, 50),
+    )
+    green = _vary(
+        rng, ((50, 130, 60), (70, 150, 60), (40, 110, 80), (150, 150, 50))[rng.choice(4, p=(0.35, 0.35, 0.2, 0.1))]
+    )
     if rng.random() < 0.35:
         for k in range(3):
             top, width = base - height + k * height * 0.2, height * (0.14 + 0.07 * k)
@@ -155,10 +191,12 @@ def draw_scene(layout: Layout, bank: dict[int, list[Icon]], size: int = 128) -> 
         width = max(4, round(height * rgba.shape[1] / rgba.shape[0]))
         if instance.flip:
             rgba = rgba[:, ::-1]
-        small = np.asarray(Image.fromarray(rgba).resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)).astype(np.float32)
+        small = np.asarray(
+            Image.fromarray(rgba).resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
+        ).astype(np.float32)
         left, top = round(instance.x * size - width / 2), round(instance.base * size) - height
         x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + width, size), min(top + height, size)
-        patch = small[y0 - top:y1 - top, x0 - left:x1 - left]
+        patch = small[y0 - top : y1 - top, x0 - left : x1 - left]
         alpha = patch[..., 3:] / 255
         image[y0:y1, x0:x1] = image[y0:y1, x0:x1] * (1 - alpha) + patch[..., :3] * alpha
         solid = alpha[..., 0] >= 0.5

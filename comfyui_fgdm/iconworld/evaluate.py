@@ -83,7 +83,9 @@ def _recalls(labels: Tensor, query: ObjectQuery) -> recall.Scores:
     return recall.score(labels, query)
 
 
-def measure(prompt: Prompt, other: Prompt, family: shipped.Family, judge: judges.Reader, selector: judges.Reader, side: int) -> dict:
+def measure(
+    prompt: Prompt, other: Prompt, family: shipped.Family, judge: judges.Reader, selector: judges.Reader, side: int
+) -> dict:
     """All figures of one prompt; `other` is the prompt its maps are scored against as the shuffled control."""
     shape = (family.base.unet.config.latent, side, side)
     noise = _noise(prompt, CANDIDATES, shape)
@@ -93,19 +95,33 @@ def measure(prompt: Prompt, other: Prompt, family: shipped.Family, judge: judges
     scores = _recalls(labels, prompt.query)
     shuffled = _recalls(labels, other.query)
     chosen = int(recall.best(scores)[0])
-    plain = family.decode(ddim(lambda x, t, c: family.base.unet(x, t, c), noise, context, empty, IMAGE_STEPS, IMAGE_CFG))
+    plain = family.decode(
+        ddim(lambda x, t, c: family.base.unet(x, t, c), noise, context, empty, IMAGE_STEPS, IMAGE_CFG)
+    )
     by_judge = _recalls(judge(plain), prompt.query).recall
     picked = int(recall.best(_recalls(selector(plain), prompt.query))[0])
     hints = palettes.encode(labels[[0, chosen]])
-    image = family.decode(ddim(family.image(hints), noise[:1].expand(2, -1, -1, -1), context[:2], empty[:2], IMAGE_STEPS, IMAGE_CFG))
+    image = family.decode(
+        ddim(family.image(hints), noise[:1].expand(2, -1, -1, -1), context[:2], empty[:2], IMAGE_STEPS, IMAGE_CFG)
+    )
     final = _recalls(judge(image), prompt.query).recall
     agreement = (judge(image)[1] == labels[chosen]).float().mean()
-    return {"prompt": prompt.text, "named": list(prompt.named),
-            "map_recall_mean": float(scores.recall.mean()), "map_recall_1": float(scores.recall[0]), "map_recall_best": float(scores.recall[chosen]),
-            "shuffled_mean": float(shuffled.recall.mean()), "shuffled_best": float(shuffled.recall.max()),
-            "spurious_mean": float(scores.spurious.float().mean()),
-            "a_plain_1": float(by_judge[0]), "b_plain_best_of_10": float(by_judge[picked]), "b_plain_mean": float(by_judge.mean()),
-            "c_fgdm_1": float(final[0]), "d_fgdm_best_of_10": float(final[1]), "map_kept_in_image": float(agreement)}
+    return {
+        "prompt": prompt.text,
+        "named": list(prompt.named),
+        "map_recall_mean": float(scores.recall.mean()),
+        "map_recall_1": float(scores.recall[0]),
+        "map_recall_best": float(scores.recall[chosen]),
+        "shuffled_mean": float(shuffled.recall.mean()),
+        "shuffled_best": float(shuffled.recall.max()),
+        "spurious_mean": float(scores.spurious.float().mean()),
+        "a_plain_1": float(by_judge[0]),
+        "b_plain_best_of_10": float(by_judge[picked]),
+        "b_plain_mean": float(by_judge.mean()),
+        "c_fgdm_1": float(final[0]),
+        "d_fgdm_best_of_10": float(final[1]),
+        "map_kept_in_image": float(agreement),
+    }
 
 
 def interval(values: np.ndarray, seed: int = 0, draws: int = 4000) -> list[float]:
@@ -117,17 +133,34 @@ def interval(values: np.ndarray, seed: int = 0, draws: int = 4000) -> list[float
 
 def summary(rows: list[dict]) -> dict:
     """Means with intervals, and the paired differences that the claims are about."""
-    figures = {key: interval(np.array([row[key] for row in rows])) for key in rows[0] if key not in ("prompt", "named", "number")}
+    figures = {
+        key: interval(np.array([row[key] for row in rows]))
+        for key in rows[0]
+        if key not in ("prompt", "named", "number")
+    }
 
     def paired(first: str, second: str) -> list[float]:
         return interval(np.array([row[first] - row[second] for row in rows]))
 
-    return {"prompts": len(rows), "figures": figures,
-            "differences": {"d - a": paired("d_fgdm_best_of_10", "a_plain_1"), "d - b": paired("d_fgdm_best_of_10", "b_plain_best_of_10"),
-                            "d - c": paired("d_fgdm_best_of_10", "c_fgdm_1"), "c - a": paired("c_fgdm_1", "a_plain_1"),
-                            "map best - map 1": paired("map_recall_best", "map_recall_1")},
-            "settings": {"candidates": CANDIDATES, "map_steps": MAP_STEPS, "image_steps": IMAGE_STEPS, "map_cfg": MAP_CFG, "image_cfg": IMAGE_CFG,
-                         "presence": vars(recall.RULE)}}
+    return {
+        "prompts": len(rows),
+        "figures": figures,
+        "differences": {
+            "d - a": paired("d_fgdm_best_of_10", "a_plain_1"),
+            "d - b": paired("d_fgdm_best_of_10", "b_plain_best_of_10"),
+            "d - c": paired("d_fgdm_best_of_10", "c_fgdm_1"),
+            "c - a": paired("c_fgdm_1", "a_plain_1"),
+            "map best - map 1": paired("map_recall_best", "map_recall_1"),
+        },
+        "settings": {
+            "candidates": CANDIDATES,
+            "map_steps": MAP_STEPS,
+            "image_steps": IMAGE_STEPS,
+            "map_cfg": MAP_CFG,
+            "image_cfg": IMAGE_CFG,
+            "presence": vars(recall.RULE),
+        },
+    }
 
 
 def instruments(judge: judges.Reader, world: World, bank, count: int = 200, size: int = 128) -> dict:
@@ -144,10 +177,13 @@ def instruments(judge: judges.Reader, world: World, bank, count: int = 200, size
         for k in range(count):
             things = tuple(sorted(set(truth[k].unique().tolist())))
             query = ObjectQuery(items=tuple(_item(i) for i in things))
-            recalls.append(float(_recalls(read[k:k + 1], query).recall[0]))
-            ceiling.append(float(_recalls(truth[k:k + 1], query).recall[0]))
-        result[name] = {"judge pixel accuracy": round(float((read == truth).float().mean()), 4), "judge recall": round(float(np.mean(recalls)), 4),
-                        "recall of the true maps": round(float(np.mean(ceiling)), 4)}
+            recalls.append(float(_recalls(read[k : k + 1], query).recall[0]))
+            ceiling.append(float(_recalls(truth[k : k + 1], query).recall[0]))
+        result[name] = {
+            "judge pixel accuracy": round(float((read == truth).float().mean()), 4),
+            "judge recall": round(float(np.mean(recalls)), 4),
+            "recall of the true maps": round(float(np.mean(ceiling)), 4),
+        }
     return result
 
 
@@ -200,10 +236,15 @@ def main(folder: Path, recipe: Recipe, count: int, part: str, out: Path) -> None
             file.flush()
             print(f"eval: prompt {at + 1} of {len(todo)}, {time.monotonic() - start:.0f} s", flush=True)
     rows = [json.loads(line) for path in sorted(out.glob("rows_*.jsonl")) for line in path.read_text().splitlines()]
-    report = summary(rows) | {"machine": f"{platform.machine()} {platform.processor() or ''}, {torch.get_num_threads()} threads", "date": time.strftime("%Y-%m-%d")}
+    report = summary(rows) | {
+        "machine": f"{platform.machine()} {platform.processor() or ''}, {torch.get_num_threads()} threads",
+        "date": time.strftime("%Y-%m-%d"),
+    }
     if (folder / "bank.npz").exists():
         report["instruments"] = instruments(judge, recipe.world, icons.load_bank(folder / "bank.npz"), size=recipe.size)
     else:
-        print(f"eval: no icons in {folder}, so the judge itself is not measured; `python -m comfyui_fgdm.iconworld icons` fetches them")
+        print(
+            f"eval: no icons in {folder}, so the judge itself is not measured; `python -m comfyui_fgdm.iconworld icons` fetches them"
+        )
     (out / "report.json").write_text(json.dumps(report, indent=1))
     print(json.dumps(report, indent=1))

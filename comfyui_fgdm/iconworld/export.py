@@ -32,14 +32,20 @@ class Files(NamedTuple):
 
 def files(root: Path = WEIGHTS) -> Files:
     """Where the family's files lie below a folder; by default the shipped ones."""
-    return Files(root / "checkpoints" / "fgdm-iconworld.safetensors", root / "fgdm_factors" / "fgdm-iconworld-segmentation.safetensors",
-                 root / "controlnet" / "fgdm-iconworld-image.safetensors", root / "judge" / "fgdm-iconworld-judge.safetensors",
-                 root / "judge" / "fgdm-iconworld-selector.safetensors")
+    return Files(
+        root / "checkpoints" / "fgdm-iconworld.safetensors",
+        root / "fgdm_factors" / "fgdm-iconworld-segmentation.safetensors",
+        root / "controlnet" / "fgdm-iconworld-image.safetensors",
+        root / "judge" / "fgdm-iconworld-judge.safetensors",
+        root / "judge" / "fgdm-iconworld-selector.safetensors",
+    )
 
 
 def half(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {key: value.detach().to(torch.float16).contiguous() if value.is_floating_point() else value.contiguous()
-            for key, value in state.items()}
+    return {
+        key: value.detach().to(torch.float16).contiguous() if value.is_floating_point() else value.contiguous()
+        for key, value in state.items()
+    }
 
 
 def write(path: Path, state: dict[str, Tensor], about: dict) -> None:
@@ -59,7 +65,9 @@ def base_state(autoencoder: Autoencoder, text: TextEncoder, unet: UNet) -> dict[
 def write_sums(folder: Path = WEIGHTS) -> None:
     """SHA256SUMS over every .safetensors below the folder, in the format of sha256sum."""
     found = sorted(folder.rglob("*.safetensors"))
-    lines = [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.relative_to(folder).as_posix()}\n" for file in found]
+    lines = [
+        f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.relative_to(folder).as_posix()}\n" for file in found
+    ]
     (folder / "SHA256SUMS").write_text("".join(lines))
 
 
@@ -73,8 +81,16 @@ def write_all(folder: Path, recipe: Recipe, root: Path = WEIGHTS) -> None:
     def about(name: str) -> dict:
         lines = (folder / f"{name}.log.jsonl").read_text().splitlines()
         last = json.loads(lines[-1])
-        return {"part": name, "recipe": recipe.name, "samples": last["samples"], "seconds": last["seconds"], "seed": recipe.seed,
-                "licence": "Apache-2.0", "icons": ", ".join(icons.TRAIN_STYLES), "base_family": "iconworld"}
+        return {
+            "part": name,
+            "recipe": recipe.name,
+            "samples": last["samples"],
+            "seconds": last["seconds"],
+            "seed": recipe.seed,
+            "licence": "Apache-2.0",
+            "icons": ", ".join(icons.TRAIN_STYLES),
+            "base_family": "iconworld",
+        }
 
     autoencoder, base = trained("autoencoder", Autoencoder()), trained("base", parts.Base(recipe.unet))
     write(out.base, base_state(autoencoder, base.text, base.unet), about("base"))
@@ -84,11 +100,21 @@ def write_all(folder: Path, recipe: Recipe, root: Path = WEIGHTS) -> None:
             write(path, trained(name, Judge(len(classes))).state_dict(), {"classes": list(classes), **about(name)})
     if (folder / "segmentation.pt").exists():
         factor = trained("segmentation", parts.Factor(base, recipe.rank))
-        info = adapter.FactorInfo(variable="segmentation", base_family="iconworld", kind="time_adapter", classes=recipe.world.classes,
-                                  trained_size=recipe.size, latent_channels=base.unet.config.latent, prediction_type="v",
-                                  licence="Apache-2.0", training=about("segmentation"))
+        info = adapter.FactorInfo(
+            variable="segmentation",
+            base_family="iconworld",
+            kind="time_adapter",
+            classes=recipe.world.classes,
+            trained_size=recipe.size,
+            latent_channels=base.unet.config.latent,
+            prediction_type="v",
+            licence="Apache-2.0",
+            training=about("segmentation"),
+        )
         out.factor.parent.mkdir(parents=True, exist_ok=True)
-        adapter.save(out.factor, factor.adapter, info, factor.lora.pairs() if factor.lora else None, dtype=torch.float16)
+        adapter.save(
+            out.factor, factor.adapter, info, factor.lora.pairs() if factor.lora else None, dtype=torch.float16
+        )
     if (folder / "image.pt").exists():
         write(out.image, trained("image", parts.Image(base)).control.state_dict(), about("image"))
     write_sums(root)

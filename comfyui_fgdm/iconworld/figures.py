@@ -33,8 +33,25 @@ def pose(rng: np.random.Generator) -> np.ndarray:
     ankle_r, ankle_l = _limb(knee_r, -swing * 0.4, 0.22), _limb(knee_l, swing * 0.4, 0.22)
     turn = rng.uniform(-0.02, 0.02)
     head = [(turn, 0.09), (turn - 0.025, 0.075), (turn + 0.025, 0.075), (-0.05, 0.085), (0.05, 0.085)]
-    return np.array([head[0], neck, right, elbow_r, wrist_r, left, elbow_l, wrist_l, hip_r, knee_r, ankle_r,
-                     hip_l, knee_l, ankle_l, *head[1:]])
+    return np.array(
+        [
+            head[0],
+            neck,
+            right,
+            elbow_r,
+            wrist_r,
+            left,
+            elbow_l,
+            wrist_l,
+            hip_r,
+            knee_r,
+            ankle_r,
+            hip_l,
+            knee_l,
+            ankle_l,
+            *head[1:],
+        ]
+    )
 
 
 def draw(rng: np.random.Generator, size: int = 112) -> tuple[np.ndarray, np.ndarray]:

@@ -19,7 +19,13 @@ from .classes import THINGS, TINTS
 
 TRAIN_STYLES = ("noto", "noto-v1", "fluent-emoji", "fluent-emoji-flat")
 HELD_OUT_STYLE = "twemoji"
-PACKAGES = {"noto": "1.2.9", "noto-v1": "1.2.5", "fluent-emoji": "1.2.7", "fluent-emoji-flat": "1.2.6", "twemoji": "1.2.5"}
+PACKAGES = {
+    "noto": "1.2.9",
+    "noto-v1": "1.2.5",
+    "fluent-emoji": "1.2.7",
+    "fluent-emoji-flat": "1.2.6",
+    "twemoji": "1.2.5",
+}
 SIZE = 112
 
 
@@ -53,8 +59,13 @@ def licences(folder: Path) -> dict[str, dict]:
         root = folder / "node_modules/@iconify-json" / style
         info = json.loads((root / "info.json").read_text())
         version = json.loads((root / "package.json").read_text())["version"]
-        result[style] = {"name": info["name"], "author": info["author"]["name"], "url": info["author"]["url"],
-                         "spdx": info["license"]["spdx"], "version": version}
+        result[style] = {
+            "name": info["name"],
+            "author": info["author"]["name"],
+            "url": info["author"]["url"],
+            "spdx": info["license"]["spdx"],
+            "version": version,
+        }
     return result
 
 
@@ -65,8 +76,10 @@ def _svg(collection: dict, name: str) -> str | None:
         return None
     width = body.get("width", collection.get("width", 16))
     height = body.get("height", collection.get("height", 16))
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-            f'viewBox="0 0 {width} {height}" width="{SIZE}" height="{SIZE}">{body["body"]}</svg>')
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        f'viewBox="0 0 {width} {height}" width="{SIZE}" height="{SIZE}">{body["body"]}</svg>'
+    )
 
 
 def _raster(svg: str) -> np.ndarray:
@@ -78,7 +91,7 @@ def _raster(svg: str) -> np.ndarray:
     if not solid.any():
         raise ValueError("an icon without a solid pixel")
     rows, columns = np.flatnonzero(solid.any(1)), np.flatnonzero(solid.any(0))
-    return rgba[rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1].copy()
+    return rgba[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].copy()
 
 
 def tint(rgba: np.ndarray, hue: float) -> np.ndarray:

@@ -16,8 +16,14 @@ from torch.nn import functional as F
 
 class _Double(nn.Sequential):
     def __init__(self, n_in: int, n_out: int) -> None:
-        super().__init__(nn.Conv2d(n_in, n_out, 3, padding=1), nn.GroupNorm(8, n_out), nn.SiLU(),
-                         nn.Conv2d(n_out, n_out, 3, padding=1), nn.GroupNorm(8, n_out), nn.SiLU())
+        super().__init__(
+            nn.Conv2d(n_in, n_out, 3, padding=1),
+            nn.GroupNorm(8, n_out),
+            nn.SiLU(),
+            nn.Conv2d(n_out, n_out, 3, padding=1),
+            nn.GroupNorm(8, n_out),
+            nn.SiLU(),
+        )
 
 
 class Judge(nn.Module):

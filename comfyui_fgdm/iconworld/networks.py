@@ -49,6 +49,10 @@ class UNetConfig:
         return 4 * self.channels
 
 
+TEXT = TextConfig()
+UNET = UNetConfig()
+
+
 class TextLayer(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -69,12 +73,18 @@ class TextLayer(nn.Module):
 class TextEncoder(nn.Module):
     """Token ids B x L -> context B x L x width (CLIP's text transformer, causal, quick GELU, final norm)."""
 
-    def __init__(self, config: TextConfig = TextConfig()) -> None:
+    def __init__(self, config: TextConfig = TEXT) -> None:
         super().__init__()
         self.config = config
-        self.embeddings = nn.ModuleDict({"token_embedding": nn.Embedding(config.vocabulary, config.width),
-                                         "position_embedding": nn.Embedding(config.length, config.width)})
-        self.encoder = nn.ModuleDict({"layers": nn.ModuleList(TextLayer(config.width, config.heads) for _ in range(config.layers))})
+        self.embeddings = nn.ModuleDict(
+            {
+                "token_embedding": nn.Embedding(config.vocabulary, config.width),
+                "position_embedding": nn.Embedding(config.length, config.width),
+            }
+        )
+        self.encoder = nn.ModuleDict(
+            {"layers": nn.ModuleList(TextLayer(config.width, config.heads) for _ in range(config.layers))}
+        )
         self.final_layer_norm = nn.LayerNorm(config.width)
         nn.init.normal_(self.embeddings["token_embedding"].weight, std=0.3)
         nn.init.normal_(self.embeddings["position_embedding"].weight, std=0.05)
@@ -91,7 +101,9 @@ class ResBlock(nn.Module):
         super().__init__()
         self.in_layers = nn.Sequential(nn.GroupNorm(32, n_in), nn.SiLU(), nn.Conv2d(n_in, n_out, 3, padding=1))
         self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(embedding, n_out))
-        self.out_layers = nn.Sequential(nn.GroupNorm(32, n_out), nn.SiLU(), nn.Dropout(0.0), nn.Conv2d(n_out, n_out, 3, padding=1))
+        self.out_layers = nn.Sequential(
+            nn.GroupNorm(32, n_out), nn.SiLU(), nn.Dropout(0.0), nn.Conv2d(n_out, n_out, 3, padding=1)
+        )
         self.skip_connection = nn.Conv2d(n_in, n_out, 1) if n_in != n_out else nn.Identity()
         nn.init.zeros_(self.out_layers[3].weight)
         nn.init.zeros_(self.out_layers[3].bias)
@@ -111,7 +123,10 @@ class Attention(nn.Module):
         self.to_out = nn.Sequential(nn.Linear(width, width))
 
     def forward(self, x: Tensor, context: Tensor, store: list | None = None) -> Tensor:
-        q, k, v = (f(y).unflatten(-1, (self.heads, -1)).transpose(1, 2) for f, y in ((self.to_q, x), (self.to_k, context), (self.to_v, context)))
+        q, k, v = (
+            f(y).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for f, y in ((self.to_q, x), (self.to_k, context), (self.to_v, context))
+        )
         if store is None:
             h = F.scaled_dot_product_attention(q, k, v)
         else:
@@ -124,7 +139,9 @@ class Attention(nn.Module):
 class FeedForward(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.net = nn.ModuleList([nn.ModuleDict({"proj": nn.Linear(width, 8 * width)}), nn.Identity(), nn.Linear(4 * width, width)])
+        self.net = nn.ModuleList(
+            [nn.ModuleDict({"proj": nn.Linear(width, 8 * width)}), nn.Identity(), nn.Linear(4 * width, width)]
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         h, gate = self.net[0]["proj"](x).chunk(2, -1)
@@ -223,18 +240,26 @@ def _input_blocks(config: UNetConfig) -> tuple[nn.ModuleList, list[int], list[in
 
 def _middle_block(config: UNetConfig) -> Stage:
     width = config.widths[-1]
-    return Stage([ResBlock(width, width, config.embedding), Transformer(width, config.context, config.head), ResBlock(width, width, config.embedding)])
+    return Stage(
+        [
+            ResBlock(width, width, config.embedding),
+            Transformer(width, config.context, config.head),
+            ResBlock(width, width, config.embedding),
+        ]
+    )
 
 
 def _time_embed(config: UNetConfig) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(config.channels, config.embedding), nn.SiLU(), nn.Linear(config.embedding, config.embedding))
+    return nn.Sequential(
+        nn.Linear(config.channels, config.embedding), nn.SiLU(), nn.Linear(config.embedding, config.embedding)
+    )
 
 
 class UNet(nn.Module):
     """v(x_t, t, context). features: one tensor per level, added to the output of the level's last input block before the
     skip is stored (the adapter's contract); control: (one tensor per input block added to its skip, one for the middle)."""
 
-    def __init__(self, config: UNetConfig = UNetConfig()) -> None:
+    def __init__(self, config: UNetConfig = UNET) -> None:
         super().__init__()
         self.config = config
         self.time_embed = _time_embed(config)
@@ -258,8 +283,15 @@ class UNet(nn.Module):
     def embed(self, t: Tensor) -> Tensor:
         return self.time_embed(timestep_embedding(t, self.config.channels))
 
-    def forward(self, x: Tensor, t: Tensor, context: Tensor, features: list[Tensor] | None = None,
-                control: tuple[list[Tensor], Tensor] | None = None, store: list | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        t: Tensor,
+        context: Tensor,
+        features: list[Tensor] | None = None,
+        control: tuple[list[Tensor], Tensor] | None = None,
+        store: list | None = None,
+    ) -> Tensor:
         emb, skips, h = self.embed(t), [], x
         for number, stage in enumerate(self.input_blocks):
             h = stage(h, emb, context, store)
@@ -281,7 +313,7 @@ class ControlNet(nn.Module):
     (x_t, hint, t, context) -> control for `UNet.forward`; hint: the condition picture B x 3 x 8h x 8w in 0..1.
     """
 
-    def __init__(self, config: UNetConfig = UNetConfig()) -> None:
+    def __init__(self, config: UNetConfig = UNET) -> None:
         super().__init__()
         self.config = config
         self.time_embed = _time_embed(config)

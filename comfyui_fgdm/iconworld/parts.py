@@ -13,7 +13,7 @@ from . import losses
 from .autoencoder import Autoencoder
 from .data import Batch, Shard, draw_batch, paint
 from .judge import Judge
-from .networks import ControlNet, TextEncoder, UNet, UNetConfig
+from .networks import UNET, ControlNet, TextEncoder, UNet, UNetConfig
 from .run import device
 
 LossOf = Callable[[int, torch.Generator], tuple[Tensor, dict[str, float]]]
@@ -23,7 +23,7 @@ GROUNDING_WEIGHT = 0.3
 class Base(nn.Module):
     """The text encoder and the UNet, trained together on pictures."""
 
-    def __init__(self, config: UNetConfig = UNetConfig()) -> None:
+    def __init__(self, config: UNetConfig = UNET) -> None:
         super().__init__()
         self.text, self.unet = TextEncoder(), UNet(config)
 
@@ -58,8 +58,11 @@ class LowRank(nn.Module):
 
     def __init__(self, unet: UNet, rank: int, skip: tuple[str, ...] = ("time_embed",)) -> None:
         super().__init__()
-        self.shapes = {name: p.shape for name, p in unet.named_parameters()
-                       if p.ndim in (2, 4) and not name.startswith(skip) and min(p.shape[0], p[0].numel()) >= rank}
+        self.shapes = {
+            name: p.shape
+            for name, p in unet.named_parameters()
+            if p.ndim in (2, 4) and not name.startswith(skip) and min(p.shape[0], p[0].numel()) >= rank
+        }
         self.down, self.up = nn.ParameterDict(), nn.ParameterDict()
         for name, shape in self.shapes.items():
             key = name.replace(".", "/")
@@ -69,13 +72,19 @@ class LowRank(nn.Module):
     def weights(self, unet: UNet) -> dict[str, Tensor]:
         """Parameter name -> changed weight, differentiable in the low-rank factors."""
         own = dict(unet.named_parameters())
-        return {name: own[name] + (self.up[key] @ self.down[key]).view(shape)
-                for name, shape in self.shapes.items() for key in (name.replace(".", "/"),)}
+        return {
+            name: own[name] + (self.up[key] @ self.down[key]).view(shape)
+            for name, shape in self.shapes.items()
+            for key in (name.replace(".", "/"),)
+        }
 
     def pairs(self) -> dict[str, adapters.LoraPair]:
         """For `adapter.save`: UNet weight key -> (down, up)."""
-        return {name: adapters.LoraPair(self.down[key].detach(), self.up[key].detach())
-                for name in self.shapes for key in (name.replace(".", "/"),)}
+        return {
+            name: adapters.LoraPair(self.down[key].detach(), self.up[key].detach())
+            for name in self.shapes
+            for key in (name.replace(".", "/"),)
+        }
 
 
 class Factor(nn.Module):
@@ -85,14 +94,18 @@ class Factor(nn.Module):
         super().__init__()
         config = base.unet.config
         self.base = base.requires_grad_(False)
-        self.adapter = adapters.build(adapters.AdapterSpec(adapters.AdapterKind.TIME, config.widths, config.latent, config.embedding))
+        self.adapter = adapters.build(
+            adapters.AdapterSpec(adapters.AdapterKind.TIME, config.widths, config.latent, config.embedding)
+        )
         self.adapter.requires_grad_(True)
         self.lora = LowRank(base.unet, rank) if rank else None
 
     def forward(self, x: Tensor, t: Tensor, context: Tensor, store: list | None = None) -> Tensor:
         features = self.adapter(x, self.base.unet.embed(t))
         changed = self.lora.weights(self.base.unet) if self.lora else {}
-        return torch.func.functional_call(self.base.unet, changed, (x, t, context), {"features": features, "store": store})
+        return torch.func.functional_call(
+            self.base.unet, changed, (x, t, context), {"features": features, "store": store}
+        )
 
 
 def factor_loss(factor: Factor, shard: Shard, size: int) -> LossOf:
@@ -131,7 +144,13 @@ def image_loss(image: Image, shard: Shard, size: int) -> LossOf:
     def loss_of(_step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         batch = draw_batch(shard, "image", size, generator)
         x, v, t = _noise(batch, generator)
-        hint = torch.from_numpy(paint(batch.labels.numpy().astype("uint8"))).permute(0, 3, 1, 2).float().div(255).to(x.device)
+        hint = (
+            torch.from_numpy(paint(batch.labels.numpy().astype("uint8")))
+            .permute(0, 3, 1, 2)
+            .float()
+            .div(255)
+            .to(x.device)
+        )
         with torch.no_grad():
             context = image.base.text(batch.tokens.to(x.device))
         mse = F.mse_loss(image(x, hint, t, context), v)
@@ -149,16 +168,24 @@ def decoder_loss(model: Autoencoder, pictures, labels, size: int, crop: int = 64
     def loss_of(_step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         index = torch.randint(len(labels), (size,), generator=generator).numpy()
         y, x = (torch.randint(0, (labels.shape[1] - crop) // 4 + 1, (2,), generator=generator) * 4).tolist()
-        part = slice(y, y + crop), slice(x, x + crop)
+        rows, columns = slice(y, y + crop), slice(x, x + crop)
         half = size // 2
-        real = torch.cat([torch.from_numpy(pictures[index[:half]][:, *part].copy()), torch.from_numpy(paint(labels[index[half:]][:, *part]))])
+        real = torch.cat(
+            [
+                torch.from_numpy(pictures[index[:half]][:, rows, columns].copy()),
+                torch.from_numpy(paint(labels[index[half:]][:, rows, columns])),
+            ]
+        )
         real = real.permute(0, 3, 1, 2).float().div(255).to(device()).contiguous(memory_format=torch.channels_last)
         if torch.rand((), generator=generator) < 0.5:
             real = real.flip(3)
         z = model.encode(real)
         error = model.decoder(z + noise * torch.randn(z.shape, generator=generator).to(z.device)) - real
         squares = error.detach().square()
-        figures = {"psnr_image": float(-10 * torch.log10(squares[:half].mean())), "psnr_map": float(-10 * torch.log10(squares[half:].mean()))}
+        figures = {
+            "psnr_image": float(-10 * torch.log10(squares[:half].mean())),
+            "psnr_map": float(-10 * torch.log10(squares[half:].mean())),
+        }
         return error.abs().mean() + 2 * error.square().mean(), figures
 
     return loss_of

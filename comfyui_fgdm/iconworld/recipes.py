@@ -27,20 +27,31 @@ class Recipe:
 
 
 CPU = Recipe(
-    name="cpu", world=World(), size=128, scenes=64_000, pool=7_000, unet=UNetConfig(), rank=32,
+    name="cpu",
+    world=World(),
+    size=128,
+    scenes=64_000,
+    pool=7_000,
+    unet=UNetConfig(),
+    rank=32,
     budgets={
         "autoencoder": Budget(44_800, 16, 1.5e-3, warmup=50, ema=0.995, weight_decay=0.0),
         "judge": Budget(16_000, 16, 2e-3, warmup=50, ema=0.99),
         "selector": Budget(16_000, 16, 2e-3, warmup=50, ema=0.99),
-        "base": Budget(84_000, 32, 1e-3),
-        "segmentation": Budget(76_800, 32, 2e-3),
+        "base": Budget(61_000, 32, 1e-3),
+        "segmentation": Budget(38_400, 32, 2e-3),
         "image": Budget(24_000, 32, 1e-3, ema=0.998),
     },
 )
 
 GPU = Recipe(
-    name="gpu", world=World(things=c.GPU_THINGS, stuff=c.ALL_STUFF, indoor=0.2), size=256, scenes=200_000, pool=20_000,
-    unet=UNetConfig(blocks=2), rank=64,
+    name="gpu",
+    world=World(things=c.GPU_THINGS, stuff=c.ALL_STUFF, indoor=0.2),
+    size=256,
+    scenes=200_000,
+    pool=20_000,
+    unet=UNetConfig(blocks=2),
+    rank=64,
     budgets={
         "autoencoder": Budget(400_000, 64, 1.5e-3, warmup=200, weight_decay=0.0),
         "judge": Budget(300_000, 64, 2e-3),

@@ -54,8 +54,16 @@ class Ema:
                     p.copy_(self.shadow[name])
 
 
-def train(name: str, model: nn.Module, loss_of: Callable[[int, torch.Generator], tuple[Tensor, dict[str, float]]], budget: Budget,
-          folder: Path, seed: int = 0, stop_after: float = math.inf, log_every: int = 100) -> Iterator[dict]:
+def train(
+    name: str,
+    model: nn.Module,
+    loss_of: Callable[[int, torch.Generator], tuple[Tensor, dict[str, float]]],
+    budget: Budget,
+    folder: Path,
+    seed: int = 0,
+    stop_after: float = math.inf,
+    log_every: int = 100,
+) -> Iterator[dict]:
     """Train the parameters of `model` that require a gradient; a generator of log records.
 
     loss_of(step, generator) gives the loss of one batch and figures for the log; the generator is seeded by the step, so a
@@ -81,38 +89,55 @@ def train(name: str, model: nn.Module, loss_of: Callable[[int, torch.Generator],
 
     def save() -> None:
         temporary = file.with_suffix(".tmp")
-        torch.save({"model": model.state_dict(), "optimiser": optimiser.state_dict(), "ema": ema.shadow, "ema_step": ema.step,
-                    "step": step, "spent": spent + time.monotonic() - start}, temporary)
+        torch.save(
+            {
+                "model": model.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "ema": ema.shadow,
+                "ema_step": ema.step,
+                "step": step,
+                "spent": spent + time.monotonic() - start,
+            },
+            temporary,
+        )
         os.replace(temporary, file)
 
     model.train()
-    while step < steps and time.monotonic() - start < stop_after:
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-        rate = min(1.0, (step + 1) / budget.warmup) * 0.5 * (1 + math.cos(math.pi * step / steps))
-        for group in optimiser.param_groups:
-            group["lr"] = budget.lr * rate
-        loss, figures = loss_of(step, generator)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.step()
-        ema.update(model)
-        step += 1
-        for key, value in {"loss": float(loss.detach()), **figures}.items():
-            sums[key] = sums.get(key, 0.0) + value
-        count += 1
-        if step % log_every == 0 or step == steps:
-            seconds = spent + time.monotonic() - start
-            record = {"part": name, "step": step, "samples": step * budget.batch, "seconds": round(seconds, 1), "lr": budget.lr * rate,
-                      **{key: round(value / count, 5) for key, value in sums.items()}}
-            sums, count = {}, 0
-            with log.open("a") as out:
-                out.write(json.dumps(record) + "\n")
-            yield record
-        if time.monotonic() - saved > budget.save_every:
-            save()
-            saved = time.monotonic()
-    save()
+    try:
+        while step < steps and time.monotonic() - start < stop_after:
+            generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+            rate = min(1.0, (step + 1) / budget.warmup) * 0.5 * (1 + math.cos(math.pi * step / steps))
+            for group in optimiser.param_groups:
+                group["lr"] = budget.lr * rate
+            loss, figures = loss_of(step, generator)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimiser.step()
+            ema.update(model)
+            step += 1
+            for key, value in {"loss": float(loss.detach()), **figures}.items():
+                sums[key] = sums.get(key, 0.0) + value
+            count += 1
+            if step % log_every == 0 or step == steps:
+                seconds = spent + time.monotonic() - start
+                record = {
+                    "part": name,
+                    "step": step,
+                    "samples": step * budget.batch,
+                    "seconds": round(seconds, 1),
+                    "lr": budget.lr * rate,
+                    **{key: round(value / count, 5) for key, value in sums.items()},
+                }
+                sums, count = {}, 0
+                with log.open("a") as out:
+                    out.write(json.dumps(record) + "\n")
+                yield record
+            if time.monotonic() - saved > budget.save_every:
+                save()
+                saved = time.monotonic()
+    finally:  # also when interrupted: what was learned is kept
+        save()
     ema.copy_to(model)
     model.eval()
 

@@ -133,12 +133,32 @@ def _background(rng, world):
     elements = []
     if ground != c.SEA and c.MOUNTAIN in world.stuff and rng.random() < 0.25:
         for _ in range(int(rng.integers(1, 4))):
-            elements.append(Element(c.MOUNTAIN, rng.uniform(0, 1), horizon + 0.01, rng.uniform(0.15, 0.35), int(rng.integers(2**31))))
+            elements.append(
+                Element(
+                    c.MOUNTAIN, rng.uniform(0, 1), horizon + 0.01, rng.uniform(0.15, 0.35), int(rng.integers(2**31))
+                )
+            )
     if ground != c.SEA and c.HOUSE in world.stuff and rng.random() < 0.22:
-        elements.append(Element(c.HOUSE, rng.uniform(0.15, 0.85), horizon + rng.uniform(0.04, 0.12), rng.uniform(0.28, 0.42), int(rng.integers(2**31))))
+        elements.append(
+            Element(
+                c.HOUSE,
+                rng.uniform(0.15, 0.85),
+                horizon + rng.uniform(0.04, 0.12),
+                rng.uniform(0.28, 0.42),
+                int(rng.integers(2**31)),
+            )
+        )
     if ground != c.SEA and c.TREE in world.stuff and rng.random() < 0.35:
         for _ in range(int(rng.integers(1, 4))):
-            elements.append(Element(c.TREE, rng.uniform(0.05, 0.95), horizon + rng.uniform(0.04, 0.2), rng.uniform(0.35, 0.62), int(rng.integers(2**31))))
+            elements.append(
+                Element(
+                    c.TREE,
+                    rng.uniform(0.05, 0.95),
+                    horizon + rng.uniform(0.04, 0.2),
+                    rng.uniform(0.35, 0.62),
+                    int(rng.integers(2**31)),
+                )
+            )
     return ground, c.SKY, horizon, tuple(sorted(elements, key=lambda e: (e.index != c.MOUNTAIN, e.base)))
 
 
@@ -150,7 +170,10 @@ def sample_layout(seed: int, world: World, bank: dict[int, list[Icon]]) -> Layou
     crowd = {1: 1.4, 2: 1.25, 3: 1.12, 4: 1.0}.get(len(indices), 0.9)
     boxes: list[tuple[float, float, float, float]] = []
     instances: list[Instance] = []
-    words = {index: 0 if rng.random() < 0.65 else int(rng.integers(len(c.THING_BY_INDEX[index].words))) for index in set(indices)}
+    words = {
+        index: 0 if rng.random() < 0.65 else int(rng.integers(len(c.THING_BY_INDEX[index].words)))
+        for index in set(indices)
+    }
     for index in indices:
         thing = c.THING_BY_INDEX[index]
         numbers = [n for n, icon in enumerate(bank[index]) if icon.style in world.styles]
@@ -160,7 +183,11 @@ def sample_layout(seed: int, world: World, bank: dict[int, list[Icon]]) -> Layou
         aspect = shape[1] / shape[0]
         best = None
         for _ in range(MAX_TRIES):
-            size = thing if aspect < 1.3 else c.Thing(thing.index, thing.name, thing.size / aspect ** 0.4, (), thing.words, thing.place)
+            size = (
+                thing
+                if aspect < 1.3
+                else c.Thing(thing.index, thing.name, thing.size / aspect**0.4, (), thing.words, thing.place)
+            )
             x, base, height = _place(rng, size, horizon, aspect, crowd)
             box = (x - height * aspect / 2, base - height, x + height * aspect / 2, base)
             worst = max((_overlap(box, other) for other in boxes), default=0.0)
@@ -171,6 +198,10 @@ def sample_layout(seed: int, world: World, bank: dict[int, list[Icon]]) -> Layou
         _, x, base, height, box = best
         boxes.append(box)
         colour = str(rng.choice(list(c.TINTS))) if thing.tint and number >= 0 and rng.random() < 0.45 else None
-        instances.append(Instance(index, x, base, height, number, bool(rng.random() < 0.5), colour, words[index], int(rng.integers(2**31))))
+        instances.append(
+            Instance(
+                index, x, base, height, number, bool(rng.random() < 0.5), colour, words[index], int(rng.integers(2**31))
+            )
+        )
     instances.sort(key=lambda i: i.base)
     return Layout(seed, ground, top, horizon, tuple(instances), elements)

@@ -12,7 +12,7 @@ from torch import Tensor
 from .. import adapter
 from . import export
 from .autoencoder import Decoder, decoder_from
-from .networks import ControlNet, UNetConfig
+from .networks import UNET, ControlNet, UNetConfig
 from .parts import Base
 from .sample import Velocity
 
@@ -46,7 +46,7 @@ def _part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {key.removeprefix(prefix): value.float() for key, value in state.items() if key.startswith(prefix)}
 
 
-def load(config: UNetConfig = UNetConfig(), use_lora: bool = True, root: Path = export.WEIGHTS) -> Family:
+def load(config: UNetConfig = UNET, use_lora: bool = True, root: Path = export.WEIGHTS) -> Family:
     """Read the family below `root`; config: of the recipe it was made by; use_lora: False leaves the base as it is."""
     files = export.files(root)
     state = load_file(files.base)
@@ -56,8 +56,11 @@ def load(config: UNetConfig = UNetConfig(), use_lora: bool = True, root: Path = 
     file = adapter.read_file(files.factor)
     module = adapter.load(files.factor)
     weights = dict(base.unet.named_parameters())
-    changed = {key: weights[key].detach() + adapter.lora_delta(pair, weights[key].shape)
-               for key, pair in file.lora.items()} if use_lora else {}
+    changed = (
+        {key: weights[key].detach() + adapter.lora_delta(pair, weights[key].shape) for key, pair in file.lora.items()}
+        if use_lora
+        else {}
+    )
 
     def factor(x: Tensor, t: Tensor, context: Tensor) -> Tensor:
         features = module(x, base.unet.embed(t))
@@ -69,4 +72,8 @@ def load(config: UNetConfig = UNetConfig(), use_lora: bool = True, root: Path = 
 
 
 def state_dict_of_vae(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {key.removeprefix("first_stage_model."): value for key, value in state.items() if key.startswith("first_stage_model.")}
+    return {
+        key.removeprefix("first_stage_model."): value
+        for key, value in state.items()
+        if key.startswith("first_stage_model.")
+    }

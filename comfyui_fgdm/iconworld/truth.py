@@ -38,7 +38,17 @@ def boxes(scene: Scene) -> list[Box]:
         mask = scene.entities == number
         if mask.any():
             rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-            result.append(Box(number, instance.index, int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1, int(mask.sum())))
+            result.append(
+                Box(
+                    number,
+                    instance.index,
+                    int(columns[0]),
+                    int(rows[0]),
+                    int(columns[-1]) + 1,
+                    int(rows[-1]) + 1,
+                    int(mask.sum()),
+                )
+            )
     return result
 
 
@@ -118,11 +128,22 @@ def scene_graph(scene: Scene, caption: Caption) -> dict:
 
     Subjects and objects are positions in the list of objects; background that the caption names comes last.
     """
-    things = [{"entity": number, "name": c.THING_BY_INDEX[i.index].name, "index": i.index,
-               "attributes": [i.tint] if i.tint and any(w.text == i.tint and number in w.refers for w in caption.words) else []}
-              for number, i in enumerate(scene.layout.instances, start=1)]
-    stuff = [{"entity": stuff_entity(index), "name": c.STUFF_BY_INDEX[index].name, "index": index, "attributes": []}
-             for index in caption.named if index in c.STUFF_BY_INDEX]
+    things = [
+        {
+            "entity": number,
+            "name": c.THING_BY_INDEX[i.index].name,
+            "index": i.index,
+            "attributes": [i.tint]
+            if i.tint and any(w.text == i.tint and number in w.refers for w in caption.words)
+            else [],
+        }
+        for number, i in enumerate(scene.layout.instances, start=1)
+    ]
+    stuff = [
+        {"entity": stuff_entity(index), "name": c.STUFF_BY_INDEX[index].name, "index": index, "attributes": []}
+        for index in caption.named
+        if index in c.STUFF_BY_INDEX
+    ]
     objects = things + stuff
     place = {entry["entity"]: at for at, entry in enumerate(objects)}
     relations = [[place[r.subject], r.predicate, place[r.object]] for r in caption.relations]
@@ -132,4 +153,6 @@ def scene_graph(scene: Scene, caption: Caption) -> dict:
 def layer_order(scene: Scene) -> list[int]:
     """Entity ids of the visible things from back to front."""
     present = set(np.unique(scene.entities).tolist())
-    return [number for number in range(1, len(scene.layout.instances) + 1) if number in present and number < STUFF_ENTITY]
+    return [
+        number for number in range(1, len(scene.layout.instances) + 1) if number in present and number < STUFF_ENTITY
+    ]

@@ -71,7 +71,9 @@ def test_the_exported_autoencoder_is_the_same_function(fitted):
     state = autoencoder.export(model)
     latents = model.encode(pictures)
     torch.testing.assert_close(taesd(state, "taesd_encoder", pictures, ENCODER), latents, atol=2e-5, rtol=1e-5)
-    torch.testing.assert_close(taesd(state, "taesd_decoder", latents, DECODER), model.decoder(latents), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        taesd(state, "taesd_decoder", latents, DECODER), model.decoder(latents), atol=1e-5, rtol=1e-5
+    )
     torch.testing.assert_close(autoencoder.decoder_from(state)(latents), model.decoder(latents), atol=0, rtol=0)
 
 
@@ -132,12 +134,25 @@ def test_text_is_causal():
 
 def test_checkpoint_keys_are_stable_diffusion_s():
     keys = set(UNet().state_dict())
-    for key in ("time_embed.0.weight", "input_blocks.0.0.weight", "input_blocks.1.0.in_layers.2.weight", "input_blocks.2.0.op.weight",
-                "input_blocks.3.1.transformer_blocks.0.attn2.to_k.weight", "input_blocks.3.1.transformer_blocks.0.ff.net.0.proj.weight",
-                "middle_block.1.proj_in.weight", "output_blocks.1.2.conv.weight", "out.2.weight"):
+    for key in (
+        "time_embed.0.weight",
+        "input_blocks.0.0.weight",
+        "input_blocks.1.0.in_layers.2.weight",
+        "input_blocks.2.0.op.weight",
+        "input_blocks.3.1.transformer_blocks.0.attn2.to_k.weight",
+        "input_blocks.3.1.transformer_blocks.0.ff.net.0.proj.weight",
+        "middle_block.1.proj_in.weight",
+        "output_blocks.1.2.conv.weight",
+        "out.2.weight",
+    ):
         assert key in keys, key
     control = set(ControlNet().state_dict())
-    assert {"zero_convs.0.0.weight", "middle_block_out.0.weight", "input_hint_block.0.weight", "input_hint_block.14.weight"} <= control
+    assert {
+        "zero_convs.0.0.weight",
+        "middle_block_out.0.weight",
+        "input_hint_block.0.weight",
+        "input_hint_block.14.weight",
+    } <= control
 
 
 class Toy(nn.Module):
@@ -181,7 +196,7 @@ def test_shards_ground_words_in_the_masks_of_what_they_name(tmp_path):
     batch = data.draw_batch(shard, "map", 64, torch.Generator().manual_seed(0), dropout=0.3)
     assert batch.latent.shape == (64, 12, 16, 16) and batch.masks.shape == (64, 48, 16, 16)
     assert batch.masks[:, 0].max() == 0, "the start token names nothing"
-    empty = (batch.tokens[:, 1] == 1)
+    empty = batch.tokens[:, 1] == 1
     assert 5 < int(empty.sum()) < 35 and batch.masks[empty].max() == 0
     full = data.draw_batch(shard, "map", 64, torch.Generator().manual_seed(0), dropout=0.0)
     areas = (full.labels[:, None] == torch.arange(183)[None, :, None, None]).flatten(2).float().mean(2)

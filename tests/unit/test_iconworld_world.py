@@ -59,7 +59,11 @@ def test_visible_share_is_what_later_things_leave_over():
         alone = [draw_scene(replace(scene.layout, instances=(i,)), BANK) for i in scene.layout.instances]
         for k, share in enumerate(scene.visible):
             own = alone[k].entities == 1
-            covered = np.any([alone[j].entities == 1 for j in range(k + 1, len(alone))], axis=0) if k + 1 < len(alone) else False
+            covered = (
+                np.any([alone[j].entities == 1 for j in range(k + 1, len(alone))], axis=0)
+                if k + 1 < len(alone)
+                else False
+            )
             assert share == pytest.approx((own & ~covered).sum() / own.sum(), abs=1e-9)
             hidden += share < 0.95
     assert hidden > 5, "occlusion occurs"
@@ -73,7 +77,10 @@ def test_sizes_show_the_same_layout():
 
 def test_the_splits_share_no_combination():
     train = {frozenset(i.index for i in sample_layout(s, World(split="train"), BANK).instances) for s in range(300)}
-    held = {frozenset(i.index for i in sample_layout(s, World(split="held-out", instances=(2, 5)), BANK).instances) for s in range(300)}
+    held = {
+        frozenset(i.index for i in sample_layout(s, World(split="held-out", instances=(2, 5)), BANK).instances)
+        for s in range(300)
+    }
     assert all(len(combination) > 1 for combination in held)
     assert not train & held
     combinations = list(itertools.combinations(WORLD.things, 3))
@@ -84,7 +91,11 @@ def test_the_splits_share_no_combination():
 def test_captions_name_what_is_there(seed):
     scene = scene_of(seed)
     caption = make_caption(scene.layout, seed)
-    drawn = {i.index for i in scene.layout.instances} | {e.index for e in scene.layout.elements} | {scene.layout.ground, scene.layout.top}
+    drawn = (
+        {i.index for i in scene.layout.instances}
+        | {e.index for e in scene.layout.elements}
+        | {scene.layout.ground, scene.layout.top}
+    )
     assert {i.index for i in scene.layout.instances} <= set(caption.named) <= drawn
     names: dict[str, set[int]] = {}
     for known in (*classes.THINGS, *classes.STUFF):
@@ -92,7 +103,9 @@ def test_captions_name_what_is_there(seed):
         for word in " ".join([*own, *(name + "s" for name in own)]).split():
             names.setdefault(word, set()).add(known.index)
     for word in caption.words:
-        labels = {int(np.unique(scene.labels[scene.entities == e])[0]) for e in word.refers if (scene.entities == e).any()}
+        labels = {
+            int(np.unique(scene.labels[scene.entities == e])[0]) for e in word.refers if (scene.entities == e).any()
+        }
         if word.refers and word.text not in classes.TINTS:
             assert labels <= names[word.text], (word, labels)
         if word.text in names:
@@ -105,8 +118,15 @@ def test_stated_relations_hold(seed):
     for relation in make_caption(layout, seed).relations:
         a, b = layout.instances[relation.subject - 1], layout.instances[relation.object - 1]
         middle_a, middle_b = a.base - a.height / 2, b.base - b.height / 2
-        holds = {"left of": a.x < b.x, "right of": a.x > b.x, "above": middle_a < middle_b, "below": middle_a > middle_b,
-                 "in front of": a.base > b.base, "behind": a.base < b.base, "next to": abs(a.x - b.x) < 0.45}
+        holds = {
+            "left of": a.x < b.x,
+            "right of": a.x > b.x,
+            "above": middle_a < middle_b,
+            "below": middle_a > middle_b,
+            "in front of": a.base > b.base,
+            "behind": a.base < b.base,
+            "next to": abs(a.x - b.x) < 0.45,
+        }
         assert holds[relation.predicate]
 
 
@@ -141,8 +161,11 @@ def test_depth_orders_what_stands_on_the_ground(seed):
     ground = scene.entities == stuff_entity(scene.layout.ground)
     rows = [depth[y][ground[y]].mean() for y in range(128) if ground[y].any()]
     assert all(upper >= lower for upper, lower in itertools.pairwise(rows))
-    on_ground = [(i.base, depth[scene.entities == n].mean()) for n, i in enumerate(scene.layout.instances, 1)
-                 if i.base > scene.layout.horizon and (scene.entities == n).any()]
+    on_ground = [
+        (i.base, depth[scene.entities == n].mean())
+        for n, i in enumerate(scene.layout.instances, 1)
+        if i.base > scene.layout.horizon and (scene.entities == n).any()
+    ]
     assert on_ground == sorted(on_ground, key=lambda pair: -pair[1])
 
 
@@ -158,7 +181,12 @@ def test_edges_are_one_on_borders_and_fade():
     scene = scene_of(9)
     edges = truth.edges(scene)
     y = round(scene.layout.horizon * 128)
-    column = int(np.flatnonzero((scene.entities[y] == stuff_entity(scene.layout.ground)) & (scene.entities[y - 1] == stuff_entity(classes.SKY)))[0])
+    column = int(
+        np.flatnonzero(
+            (scene.entities[y] == stuff_entity(scene.layout.ground))
+            & (scene.entities[y - 1] == stuff_entity(classes.SKY))
+        )[0]
+    )
     assert edges[y, column] == 1
     assert edges[0, 0] < 1e-3 and 0 < edges.mean() < 0.5
 
@@ -186,7 +214,10 @@ def test_scene_graph_says_what_the_caption_says():
         assert len(graph["relations"]) == len(caption.relations)
         assert {o["index"] for o in graph["objects"]} == set(caption.named)
         for at, relation in zip(graph["relations"], caption.relations, strict=True):
-            assert graph["objects"][at[0]]["entity"] == relation.subject and graph["objects"][at[2]]["entity"] == relation.object
+            assert (
+                graph["objects"][at[0]]["entity"] == relation.subject
+                and graph["objects"][at[2]]["entity"] == relation.object
+            )
 
 
 def test_layers_are_drawn_from_back_to_front():
