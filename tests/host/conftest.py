@@ -30,10 +30,10 @@ class Tiny:
     def unet(self) -> Any:
         return self.model.model.diffusion_model
 
-    def latent(self, batch: int = 1, size: int = 128) -> dict:
+    def latent(self, batch: int = 1, size: int = 64) -> dict:
         return {"samples": torch.zeros(batch, self.unet.in_channels, size // 8, size // 8)}
 
-    def sample(self, model, *, seed: int = 7, batch: int = 1, size: int = 128, steps: int = 3, cfg: float = 3.0,
+    def sample(self, model, *, seed: int = 7, batch: int = 1, size: int = 64, steps: int = 2, cfg: float = 3.0,
                sampler: str = "euler", text: str = PROMPT) -> torch.Tensor:
         """Latents (B, C, h, w) of core's KSampler."""
         (out,) = self.host.call(
@@ -55,7 +55,7 @@ class Tiny:
         return self.host.call("FGDM_LoadFactor", factor_name=name)[0]
 
     def sample_maps(self, factor, *, vae=None, objects=None, seed: int = 11, count: int = 3, batch: int = 2,
-                    steps: int = 2, sampler: str = "ddim", size: int = 0) -> tuple:
+                    steps: int = 2, sampler: str = "ddim", size: int = 64) -> tuple:
         if objects is None:
             objects = self.host.call("FGDM_Objects", text=PROMPT, mode="auto")[0]
         return self.host.call(

@@ -35,7 +35,7 @@ def test_small_nodes_make_the_candidates_of_the_one_node(tiny, factor):
     maps = call(
         "FGDM_SampleMaps", model=tiny.model, factor=factor, positive=tiny.encode("a dog"), negative=tiny.encode(""),
         vae=tiny.vae, objects=call("FGDM_Objects", text="a dog", mode="auto")[0], seed=11, count=4, steps=2, cfg=3.0,
-        sampler="ddim", scheduler="normal", width=128, height=128, batch_size=4,
+        sampler="ddim", scheduler="normal", width=64, height=64, batch_size=4,
     )[1]  # fmt: skip
     assert torch.equal(maps, tiny.decode(latents["samples"]))
 
@@ -111,7 +111,7 @@ def test_outputs_agree_with_each_other(tiny, factor):
     assert [one["seed"] for one in report["maps"]] == [5, 6, 7, 8]
     assert torch.equal(best, maps[report["best"][:1]])
     assert recall == pytest.approx(max(one["recall"] for one in report["maps"]), abs=1e-6)
-    assert maps.shape == (4, 128, 128, 3) and chart.ndim == 4 and chart.shape[0] == 1
+    assert maps.shape == (4, 64, 64, 3) and chart.ndim == 4 and chart.shape[0] == 1
     assert 0 <= float(maps.min()) and float(maps.max()) <= 1
 
 
@@ -127,7 +127,7 @@ def test_progress_reaches_its_end_with_previews_of_the_maps(tiny, factor):
     values = [value for value, _, _ in seen]
     assert values == sorted(values) and values[-1] == seen[-1][1] == 15
     sheets = [preview[1].size for _, _, preview in seen if preview is not None]
-    assert sheets[-1] == (3 * 128, 2 * 128), "five maps in a grid of three columns"
+    assert sheets[-1] == (3 * 64, 2 * 64), "five maps in a grid of three columns"
 
 
 class _InterruptAfter:

@@ -1,0 +1,209 @@
+"""What users get wrong: every refusal names the input and says what to do."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+
+import pytest
+import torch
+
+FACTOR = "fgdm-iconworld-segmentation.safetensors"
+
+
+def refused_prompt(host, **nodes):
+    """The details of the host's refusal of a prompt given as node=(class, inputs), as one text."""
+    from tools.inprocess import ExecutionFailed
+
+    prompt = {name: {"class_type": kind, "inputs": inputs} for name, (kind, inputs) in nodes.items()}
+    with pytest.raises(ExecutionFailed) as caught:
+        host.run(prompt, wanted=[list(nodes)[-1]])
+    return str(caught.value)
+
+
+def test_missing_factor_file(comfy_host):
+    text = refused_prompt(comfy_host, a=("FGDM_LoadFactor", {"factor_name": "nowhere.safetensors"}))
+    assert "factor_name" in text and "nowhere.safetensors" in text and "models/fgdm_factors" in text and FACTOR in text
+
+
+def test_factor_name_cannot_leave_its_folders(comfy_host, factor_folder):
+    shutil.copy(factor_folder / make_any(comfy_host, factor_folder), factor_folder.parent / "outside.safetensors")
+    text = refused_prompt(comfy_host, a=("FGDM_LoadFactor", {"factor_name": "../outside.safetensors"}))
+    assert "there is no factor file" in text
+
+
+def make_any(comfy_host, folder):
+    folders = comfy_host.engine("comfyui_fgdm.host.folders")
+    shutil.copy(folders.factor_path(FACTOR), folder / "copy.safetensors")
+    return "copy.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("keys", "seems"),
+    [
+        ({"lora_unet_x.lora_up.weight": (4, 4), "lora_unet_x.lora_down.weight": (4, 4)}, "LoRA"),
+        ({"model.diffusion_model.out.2.weight": (4, 4), "first_stage_model.decoder.a": (4,)}, "checkpoint"),
+        ({"input_hint_block.0.weight": (16, 3, 3, 3), "zero_convs.0.0.weight": (4, 4, 1, 1)}, "ControlNet"),
+    ],
+)
+def test_foreign_file(comfy_host, factor_folder, keys, seems):
+    from safetensors.torch import save_file
+
+    save_file({key: torch.zeros(shape) for key, shape in keys.items()}, factor_folder / "foreign.safetensors")
+    comfy_host.folder_paths.filename_list_cache.clear()
+    text = refused_prompt(comfy_host, a=("FGDM_LoadFactor", {"factor_name": "foreign.safetensors"}))
+    assert "foreign.safetensors" in text and seems in text
+
+
+def test_corrupt_embedded_weights(comfy_host, tmp_path, monkeypatch):
+    """On a copy of the embedded folder: one flipped bit, a missing file, no list of checksums."""
+    folders = comfy_host.engine("comfyui_fgdm.host.folders")
+    copy = tmp_path / "weights"
+    shutil.copytree(folders.EMBEDDED, copy)
+    monkeypatch.setattr(folders, "EMBEDDED", copy)
+    path = copy / "fgdm_factors" / FACTOR
+    folders.verify_embedded(path)
+    folders.verify_embedded(tmp_path / "own.safetensors")
+
+    target = copy / "checkpoints" / "fgdm-iconworld.safetensors"
+    data = bytearray(target.read_bytes())
+    data[len(data) // 2] ^= 1
+    target.write_bytes(data)
+    with pytest.raises(ValueError, match="fgdm-iconworld.safetensors is damaged.*Install the pack again"):
+        folders.verify_embedded(path)
+    target.unlink()
+    with pytest.raises(ValueError, match="is missing from this pack"):
+        folders.verify_embedded(path)
+    (copy / "SHA256SUMS").unlink()
+    with pytest.raises(ValueError, match="SHA256SUMS is missing"):
+        folders.verify_embedded(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"widths": (32, 64, 64), "base_family": "sd15"}, "level widths"),
+        ({"channels": 4, "base_family": "sd15"}, "4 latent channels"),
+        ({"kind": "time_adapter", "emb": 64}, "time embedding of 64"),
+        ({"prediction_type": "eps", "base_family": "sd15"}, "eps prediction against v prediction"),
+    ],
+)
+def test_factor_of_another_family(tiny, make_factor, changes, reason):
+    name = f"other-{reason.split()[0]}-{len(reason)}.safetensors"
+    factor = tiny.load(make_factor(name, **changes))
+    with pytest.raises(ValueError, match=reason) as caught:
+        tiny.apply(factor)
+    assert name in str(caught.value) and "'model'" in str(caught.value) and "checkpoint of the family" in str(caught.value)
+
+
+def test_low_rank_deltas_of_another_family(comfy_host, tiny, make_factor):
+    pair = comfy_host.engine("comfyui_fgdm.adapter").LoraPair(torch.zeros(2, 5), torch.zeros(3, 2))
+    for key, reason in (("out.9.weight", "which the model lacks"), ("time_embed.0.weight", "which is")):
+        factor = tiny.load(make_factor(f"delta-{key}.safetensors", lora={key: pair}))
+        with pytest.raises(ValueError, match=reason):
+            tiny.apply(factor)
+
+
+def test_model_that_is_no_unet(comfy_host, tiny, factor):
+    """Any other diffusion model, here a linear layer in the UNet's place."""
+    other = tiny.model.clone()
+    other.add_object_patch("diffusion_model", torch.nn.Linear(2, 2))
+    with pytest.raises(ValueError, match="'model' is a Linear"):
+        tiny.apply(factor, other)
+
+
+def test_range_of_percent(tiny, factor):
+    with pytest.raises(ValueError, match="start_percent 0.6 and end_percent 0.4"):
+        tiny.apply(factor, start=0.6, end=0.4)
+
+
+@pytest.mark.parametrize("text", ["", "  , ; ", "justice and beauty"])
+def test_no_object(comfy_host, text):
+    with pytest.raises(ValueError, match="dog, bicycle, tree"):
+        comfy_host.call("FGDM_Objects", text=text, mode="auto")
+
+
+def test_prompt_of_a_thousand_words(comfy_host, tiny):
+    text = " ".join(["a dog and a shiny thing"] * 166 + ["near a tree with a car"])
+    assert len(text.split()) > 990
+    _, names, report = comfy_host.call("FGDM_Objects", text=text, mode="auto")
+    assert names == "dog, tree, car" and len(report) < 500
+    assert tiny.encode(text)[0][0].isfinite().all()
+
+
+@pytest.mark.parametrize("count", [0, 65, 1000])
+def test_count_out_of_range(comfy_host, tiny, factor, count):
+    """By a widget the host refuses it, by a link the node does."""
+    inputs = {"count": count, "seed": 0, "steps": 1, "cfg": 1.0, "sampler": "ddim", "scheduler": "normal",
+              "width": 0, "height": 0, "batch_size": 1}  # fmt: skip
+    text = refused_prompt(comfy_host, a=("FGDM_SampleMaps", inputs))
+    assert "count" in text and ("64" in text or "min" in text)
+    with pytest.raises(ValueError, match=f"count: {count} is out of range; give a number from 1 to 64"):
+        tiny.sample_maps(factor, count=count)
+
+
+def test_size_off_the_grid(tiny, factor):
+    with pytest.raises(ValueError, match="width: 100 is off the grid.* multiples of 8 pixels. Try 96 or 104"):
+        tiny.sample_maps(factor, size=100)
+
+
+def test_vae_of_another_family(tiny, factor):
+    from types import SimpleNamespace
+
+    with pytest.raises(ValueError, match="vae: it decodes latents of 4 channels"):
+        tiny.sample_maps(factor, vae=SimpleNamespace(latent_channels=4))
+
+
+@pytest.mark.parametrize("shape", [(2, 8, 8, 4), (2, 8, 8, 1), (8, 8, 3), (0, 8, 8, 3)])
+def test_batch_of_another_shape(comfy_host, shape):
+    with pytest.raises(ValueError, match="maps: expected a batch of RGB pictures"):
+        comfy_host.call("FGDM_DecodeMap", maps=torch.zeros(shape), class_name="")
+
+
+@pytest.fixture(scope="module")
+def photo():
+    """Soft colours, as in a photo: light tones that lie between the colours of the palette."""
+    ramp = torch.linspace(0.85, 1.0, 32)
+    return torch.stack([ramp.expand(32, 32), ramp[:, None].expand(32, 32), torch.full((32, 32), 0.95)], -1)[None]
+
+
+def test_photo_given_as_a_map(comfy_host, factor, photo, caplog):
+    objects = comfy_host.call("FGDM_Objects", text="dog", mode="auto")[0]
+    with pytest.raises(ValueError, match="maps: 1 of 1 pictures .* near no colour of the palette"):
+        comfy_host.call("FGDM_BestOfN", maps=photo, objects=objects, keep=1, min_area=0.001, erode=1)
+    with pytest.raises(ValueError, match="not photos"):
+        comfy_host.call("FGDM_DecodeMap", maps=photo, class_name="")
+    with caplog.at_level(logging.WARNING):
+        out = comfy_host.call(
+            "FGDM_BestOfN", maps=photo, objects=objects, factor=factor, keep=1, min_area=0.001, erode=1
+        )
+    assert out[2] == 0.0 and "no segmentation maps" in caplog.text
+
+
+def test_a_single_photo_among_maps_is_named_in_the_log(comfy_host, photo, caplog):
+    palettes = comfy_host.engine("comfyui_fgdm.palettes")
+    batch = torch.cat([palettes.encode(torch.full((1, 32, 32), 17)), photo])
+    with caplog.at_level(logging.WARNING):
+        comfy_host.call("FGDM_DecodeMap", maps=batch, class_name="")
+    assert "1 of 2 pictures (index 1)" in caplog.text
+
+
+@pytest.mark.parametrize("keep", [0, 4])
+def test_keep_out_of_range(comfy_host, keep):
+    objects = comfy_host.call("FGDM_Objects", text="dog", mode="auto")[0]
+    with pytest.raises(ValueError, match=f"keep: {keep} of 3 maps cannot be kept"):
+        comfy_host.call("FGDM_BestOfN", maps=torch.zeros(3, 8, 8, 3), objects=objects, keep=keep, min_area=0.0, erode=0)
+
+
+def test_unknown_class_name(comfy_host, factor):
+    maps = torch.zeros(1, 8, 8, 3)
+    with pytest.raises(ValueError, match="class_name: .*'dgo'.*dog"):
+        comfy_host.call("FGDM_DecodeMap", maps=maps, class_name="dgo")
+    with pytest.raises(ValueError, match="class_name: the factor .* was not trained to draw 'toothbrush'"):
+        comfy_host.call("FGDM_DecodeMap", maps=maps, class_name="toothbrush", factor=factor)
+
+
+def test_factor_of_maps_without_classes(tiny, make_factor):
+    factor = tiny.load(make_factor("depth.safetensors", variable="depth", palette=None))
+    with pytest.raises(ValueError, match="factor: .* draws depth maps"):
+        tiny.sample_maps(factor)
