@@ -142,8 +142,6 @@ def test_corrupt_embedded_weights_are_refused(tmp_path: Path, small: Prompt) -> 
     with Server(make_base(tmp_path / "base", pack=pack)) as corrupt:
         run = corrupt.client.run(small)
         assert run.status == "error"
-        assert FACTOR in run.error["exception_message"]
-        assert (
-            "checksum" in run.error["exception_message"].lower() or "sha256" in run.error["exception_message"].lower()
-        )
+        message = run.error["exception_message"]
+        assert all(words in message for words in (FACTOR, "damaged", "SHA-256")), message
         assert corrupt.is_alive()
