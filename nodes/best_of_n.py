@@ -54,7 +54,9 @@ class BestOfN(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Image.Output("best", display_name="best maps", tooltip="The kept maps, best first, as they came in."),
+                io.Image.Output(
+                    "best", display_name="best maps", tooltip="The kept maps, best first, as they came in."
+                ),
                 io.Image.Output("chart", display_name="chart", tooltip="All maps with what each holds, as a picture."),
                 io.Float.Output("recall", display_name="recall", tooltip="Recall of the best map, 0 to 1."),
                 io.Int.Output("index", display_name="index", tooltip="Place of the best map in the batch, from 0."),

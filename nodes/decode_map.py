@@ -16,7 +16,9 @@ class DecodeMap(io.ComfyNode):
             "class, a legend, and a list of what is where.",
             search_aliases=["fg-dm", "segmentation to mask", "class mask", "palette", "COCO-Stuff"],
             inputs=[
-                io.Image.Input("maps", tooltip="Segmentation maps in the colours of the palette, as VAE Decode gives them."),
+                io.Image.Input(
+                    "maps", tooltip="Segmentation maps in the colours of the palette, as VAE Decode gives them."
+                ),
                 FactorType.Input(
                     "factor",
                     optional=True,
@@ -33,7 +35,9 @@ class DecodeMap(io.ComfyNode):
             outputs=[
                 io.Image.Output("maps", display_name="maps", tooltip="The maps in the exact colours of the palette."),
                 io.Mask.Output("mask", display_name="mask", tooltip="1 where the class (or any thing) is."),
-                io.Image.Output("legend", display_name="legend", tooltip="Colours and names of the classes on the maps."),
+                io.Image.Output(
+                    "legend", display_name="legend", tooltip="Colours and names of the classes on the maps."
+                ),
                 io.String.Output("json", display_name="json", tooltip="Classes, areas and boxes of each map, as JSON."),
             ],
         )

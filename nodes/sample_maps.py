@@ -32,7 +32,9 @@ class SampleMaps(io.ComfyNode):
                     control_after_generate=True,
                     tooltip="Seed of the first candidate; candidate k is what seed + k alone would make.",
                 ),
-                io.Int.Input("count", default=10, min=1, max=64, tooltip="How many maps to sample (the N of best of N)."),
+                io.Int.Input(
+                    "count", default=10, min=1, max=64, tooltip="How many maps to sample (the N of best of N)."
+                ),
                 io.Int.Input("steps", default=10, min=1, max=1000, tooltip="Sampling steps; maps need few, 10 to 20."),
                 io.Float.Input(
                     "cfg", default=4.0, min=0.0, max=100.0, step=0.1, round=0.01, tooltip="Guidance scale of the maps."

@@ -29,8 +29,14 @@ class FactorWrapper:
     All state of a call lives in that call: nothing is written to the model.
     """
 
-    def __init__(self, network: torch.nn.Module, kind: AdapterKind, blocks: list[int], strength: float,
-                 sigma_range: tuple[float, float] | None):
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        kind: AdapterKind,
+        blocks: list[int],
+        strength: float,
+        sigma_range: tuple[float, float] | None,
+    ):
         self.network = network
         self.kind = kind
         self.blocks = blocks

@@ -63,7 +63,9 @@ def verify_embedded(path: Path) -> None:
         return
     sums = EMBEDDED / CHECKSUMS
     if not sums.is_file():
-        raise FactorFileError(f"{sums} is missing, so the weights of this pack cannot be checked. Install the pack again.")
+        raise FactorFileError(
+            f"{sums} is missing, so the weights of this pack cannot be checked. Install the pack again."
+        )
     for line in sums.read_text(encoding="ascii").splitlines():
         expected, _, relative = line.partition("  ")
         file = EMBEDDED / relative.strip()

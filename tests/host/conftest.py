@@ -33,8 +33,18 @@ class Tiny:
     def latent(self, batch: int = 1, size: int = 64) -> dict:
         return {"samples": torch.zeros(batch, self.unet.in_channels, size // 8, size // 8)}
 
-    def sample(self, model, *, seed: int = 7, batch: int = 1, size: int = 64, steps: int = 2, cfg: float = 3.0,
-               sampler: str = "euler", text: str = PROMPT) -> torch.Tensor:
+    def sample(
+        self,
+        model,
+        *,
+        seed: int = 7,
+        batch: int = 1,
+        size: int = 64,
+        steps: int = 2,
+        cfg: float = 3.0,
+        sampler: str = "euler",
+        text: str = PROMPT,
+    ) -> torch.Tensor:
         """Latents (B, C, h, w) of core's KSampler."""
         (out,) = self.host.call(
             "KSampler", model=model, seed=seed, steps=steps, cfg=cfg, sampler_name=sampler, scheduler="normal",
@@ -54,8 +64,19 @@ class Tiny:
     def load(self, name: str = FACTOR):
         return self.host.call("FGDM_LoadFactor", factor_name=name)[0]
 
-    def sample_maps(self, factor, *, vae=None, objects=None, seed: int = 11, count: int = 3, batch: int = 2,
-                    steps: int = 2, sampler: str = "ddim", size: int = 64) -> tuple:
+    def sample_maps(
+        self,
+        factor,
+        *,
+        vae=None,
+        objects=None,
+        seed: int = 11,
+        count: int = 3,
+        batch: int = 2,
+        steps: int = 2,
+        sampler: str = "ddim",
+        size: int = 64,
+    ) -> tuple:
         if objects is None:
             objects = self.host.call("FGDM_Objects", text=PROMPT, mode="auto")[0]
         return self.host.call(

@@ -93,7 +93,9 @@ def test_factor_of_another_family(tiny, make_factor, changes, reason):
     factor = tiny.load(make_factor(name, **changes))
     with pytest.raises(ValueError, match=reason) as caught:
         tiny.apply(factor)
-    assert name in str(caught.value) and "'model'" in str(caught.value) and "checkpoint of the family" in str(caught.value)
+    assert (
+        name in str(caught.value) and "'model'" in str(caught.value) and "checkpoint of the family" in str(caught.value)
+    )
 
 
 def test_low_rank_deltas_of_another_family(comfy_host, tiny, make_factor):
