@@ -101,7 +101,8 @@ def train_part(part: str, folder: Path, recipe: Recipe, seconds: float, threads:
     seed = recipe.seed + PARTS.index(part)
     torch.manual_seed(seed)
     module, loss_of = build(part, folder, recipe)
-    module.to(run.device(), memory_format=torch.channels_last)
+    # torch documents memory_format together with a device, its stubs do not
+    module.to(run.device(), memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     for record in run.train(part, module, loss_of, recipe.budgets[part], folder, seed=seed, stop_after=seconds):
         print(" ".join(f"{key}={value}" for key, value in record.items()), flush=True)
 

@@ -23,7 +23,7 @@ PATCH = 8
 def _conv(n_in: int, n_out: int, bias: bool = True) -> nn.Conv2d:
     layer = nn.Conv2d(n_in, n_out, 3, 1, 1, bias=bias)
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    if bias:
+    if layer.bias is not None:
         nn.init.zeros_(layer.bias)
     return layer
 
@@ -33,11 +33,18 @@ class Block(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.conv = nn.Sequential(_conv(width, width), nn.ReLU(), _conv(width, width), nn.ReLU(), _conv(width, width))
-        nn.init.zeros_(self.conv[4].weight)
+        first, second, last = (_conv(width, width) for _ in range(3))
+        nn.init.zeros_(last.weight)
+        self.conv = nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), last)
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.relu(self.conv(x) + x)
+
+    def convolutions(self) -> Iterator[tuple[str, nn.Conv2d]]:
+        """(key below the block, layer) of the three convolutions."""
+        for number, layer in enumerate(self.conv):
+            if isinstance(layer, nn.Conv2d):
+                yield f"conv.{number}", layer
 
 
 class Clamp(nn.Module):
@@ -50,6 +57,9 @@ class PatchEncoder(nn.Module):
 
     Component k is divided by sqrt(std_k * std_0), so that the first has unit variance and finer ones less.
     """
+
+    weight: Tensor
+    bias: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -120,12 +130,13 @@ def _put(state: dict, key: str, conv: nn.Conv2d, n_in: int = HOST_WIDTH, n_out: 
 
 
 def _put_block(state: dict, key: str, block: Block | None) -> None:
-    for layer in (0, 2, 4):
-        if block is None:
+    if block is None:
+        for layer in (0, 2, 4):
             state[f"{key}.conv.{layer}.weight"] = torch.zeros(HOST_WIDTH, HOST_WIDTH, 3, 3)
             state[f"{key}.conv.{layer}.bias"] = torch.zeros(HOST_WIDTH)
-        else:
-            _put(state, f"{key}.conv.{layer}", block.conv[layer])
+    else:
+        for name, conv in block.convolutions():
+            _put(state, f"{key}.{name}", conv)
 
 
 def _unshuffle(channels: int) -> Tensor:
@@ -166,20 +177,14 @@ def export_encoder(encoder: PatchEncoder) -> dict[str, Tensor]:
 
 def _decoder_layout(decoder: Decoder) -> Iterator[tuple[str, nn.Conv2d | Block | None]]:
     """(key in the host's layout, our layer or None for an absent block), for every layer of the layout."""
-    source, at = list(decoder.layers)[1:], 3
+    source, at = [layer for layer in decoder.layers if isinstance(layer, (nn.Conv2d, Block))], 3
     yield "taesd_decoder.1", source.pop(0)
-    source.pop(0)
     for level, slots in enumerate((3, 3, 3, 1)):
         if level:
-            source.pop(0)
             yield f"taesd_decoder.{at + 1}", source.pop(0)
             at += 2
-        ours = [source.pop(0) for _ in range(decoder.blocks[level] or 1)]
         for slot in range(slots):
-            yield (
-                f"taesd_decoder.{at + slot}",
-                ours[slot] if slot < len(ours) and isinstance(ours[slot], Block) else None,
-            )
+            yield f"taesd_decoder.{at + slot}", source.pop(0) if slot < decoder.blocks[level] else None
         at += slots
     yield f"taesd_decoder.{at}", decoder.out
 
@@ -203,9 +208,10 @@ def decoder_from(state: dict[str, Tensor]) -> Decoder:
     for key, layer in _decoder_layout(decoder):
         if layer is None:
             continue
-        pairs = (
-            [(key, layer)] if isinstance(layer, nn.Conv2d) else [(f"{key}.conv.{n}", layer.conv[n]) for n in (0, 2, 4)]
-        )
+        if isinstance(layer, nn.Conv2d):
+            pairs = [(key, layer)]
+        else:
+            pairs = [(f"{key}.{name}", conv) for name, conv in layer.convolutions()]
         for name, conv in pairs:
             conv.weight.data = state[f"{name}.weight"][: conv.out_channels, : conv.in_channels].float()
             if conv.bias is not None:

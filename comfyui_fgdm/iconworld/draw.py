@@ -181,8 +181,8 @@ def draw_scene(layout: Layout, bank: dict[int, list[Icon]], size: int = 128) -> 
     image = np.asarray(picture).astype(np.float32)
     own, joints = [], {}
     for order, instance in enumerate(layout.instances, start=1):
-        figure = instance.number < 0
-        if figure:
+        points: np.ndarray | None = None
+        if instance.number < 0:
             rgba, points = figures.draw(np.random.default_rng(instance.seed))
         else:
             icon = bank[instance.index][instance.number]
@@ -203,10 +203,10 @@ def draw_scene(layout: Layout, bank: dict[int, list[Icon]], size: int = 128) -> 
         labels[y0:y1, x0:x1][solid] = instance.index
         entities[y0:y1, x0:x1][solid] = order
         own.append(max(1, int(solid.sum())))
-        if figure:
+        if points is not None:
             if instance.flip:
-                points = points * [-1, 1] + [1, 0]
-            joints[order] = points * [width, height] + [left, top]
+                points = points * np.array((-1, 1)) + np.array((1, 0))
+            joints[order] = points * np.array((width, height)) + np.array((left, top))
     counts = np.bincount(entities.ravel(), minlength=256)
     visible = tuple(float(counts[k + 1] / own[k]) for k in range(len(own)))
     return Scene(layout, np.clip(image + 0.5, 0, 255).astype(np.uint8), labels, entities, visible, joints)

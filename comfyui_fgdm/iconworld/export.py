@@ -75,7 +75,7 @@ def write_all(folder: Path, recipe: Recipe, root: Path = WEIGHTS) -> None:
     """The family's files below `root` from the trained parts in `folder`; parts that are not trained yet are left out."""
     out = files(root)
 
-    def trained(name: str, module):
+    def trained(name: str, module: run.Model) -> run.Model:
         return run.load_ema(module, folder / f"{name}.pt")
 
     def about(name: str) -> dict:

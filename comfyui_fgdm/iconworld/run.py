@@ -9,9 +9,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+
+Model = TypeVar("Model", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,7 @@ def train(
     model.eval()
 
 
-def load_ema(model: nn.Module, file: Path) -> nn.Module:
+def load_ema(model: Model, file: Path) -> Model:
     """Put the averaged weights of a training checkpoint into a model of the same shape; eval mode."""
     state = torch.load(file, map_location="cpu", weights_only=True)
     model.load_state_dict(state["model"])

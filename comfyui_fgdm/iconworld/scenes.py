@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -181,7 +182,7 @@ def sample_layout(seed: int, world: World, bank: dict[int, list[Icon]]) -> Layou
         number = -1 if figure else int(rng.choice(numbers))
         shape = (112, 50) if figure else bank[index][number].rgba.shape
         aspect = shape[1] / shape[0]
-        best = None
+        best = (math.inf, 0.0, 0.0, 0.0, (0.0, 0.0, 0.0, 0.0))  # overlap, x, base, height, box
         for _ in range(MAX_TRIES):
             size = (
                 thing
@@ -191,7 +192,7 @@ def sample_layout(seed: int, world: World, bank: dict[int, list[Icon]]) -> Layou
             x, base, height = _place(rng, size, horizon, aspect, crowd)
             box = (x - height * aspect / 2, base - height, x + height * aspect / 2, base)
             worst = max((_overlap(box, other) for other in boxes), default=0.0)
-            if best is None or worst < best[0]:
+            if worst < best[0]:
                 best = (worst, x, base, height, box)
             if worst < 0.18:
                 break

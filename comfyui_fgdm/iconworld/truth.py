@@ -78,6 +78,11 @@ def depth(scene: Scene) -> np.ndarray:
     return result
 
 
+def _distance(mask: np.ndarray) -> np.ndarray:
+    """float64 H x W: how far each pixel of the mask is from the nearest pixel outside it."""
+    return np.asarray(ndimage.distance_transform_edt(mask))
+
+
 def normals(scene: Scene) -> np.ndarray:
     """float32 H x W x 3 unit vectors: sky, walls and background face the viewer, the ground faces up, things bulge."""
     size = scene.labels.shape[0]
@@ -89,7 +94,7 @@ def normals(scene: Scene) -> np.ndarray:
         mask = scene.entities == number
         if not mask.any():
             continue
-        inside = ndimage.distance_transform_edt(mask)
+        inside = _distance(mask)
         bulge = np.sqrt(np.clip(inside / max(inside.max(), 1e-6), 0, 1)) * inside.max()
         dy, dx = np.gradient(ndimage.gaussian_filter(bulge, 1.0))
         vector = np.dstack([-dx, dy, np.ones_like(dx)])
@@ -103,7 +108,7 @@ def edges(scene: Scene, width: float = 1.0) -> np.ndarray:
     border = np.zeros(e.shape, bool)
     border[:, 1:] |= e[:, 1:] != e[:, :-1]
     border[1:, :] |= e[1:, :] != e[:-1, :]
-    return np.exp(-((ndimage.distance_transform_edt(~border) / max(width, 1e-6)) ** 2) / 2).astype(np.float32)
+    return np.exp(-((_distance(~border) / max(width, 1e-6)) ** 2) / 2).astype(np.float32)
 
 
 def joints(scene: Scene) -> dict[int, np.ndarray]:
