@@ -31,7 +31,7 @@ FIRST_SEED = 900_000_000
 CANDIDATES = 10
 BASELINE_PROMPTS = 60  # best of 10 images costs most: measured on the first of the prompts
 MAP_STEPS, IMAGE_STEPS = 10, 10
-MAP_CFG, IMAGE_CFG = 3.0, 3.0
+MAP_CFG, IMAGE_CFG = 4.0, 3.0
 
 
 @dataclass(frozen=True)

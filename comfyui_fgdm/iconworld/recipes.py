@@ -40,7 +40,7 @@ CPU = Recipe(
         "selector": Budget(8_000, 16, 2e-3, warmup=50, ema=0.99),
         "base": Budget(61_000, 32, 1e-3),
         "segmentation": Budget(35_200, 32, 2e-3),
-        "image": Budget(16_000, 32, 1e-3, ema=0.998),
+        "image": Budget(19_200, 32, 2e-3, ema=0.99),
     },
 )
 
