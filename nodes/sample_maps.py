@@ -38,12 +38,12 @@ class SampleMaps(io.ComfyNode):
                 io.Int.Input("steps", default=10, min=1, max=1000, tooltip="Sampling steps; maps need few, 10 to 20."),
                 io.Float.Input(
                     "cfg",
-                    default=3.0,
+                    default=4.0,
                     min=0.0,
                     max=100.0,
                     step=0.1,
                     round=0.01,
-                    tooltip="Guidance scale of the maps: 3 for the tiny family of this pack, 7.5 for Stable Diffusion.",
+                    tooltip="Guidance scale of the maps: 4 for the tiny family of this pack, 7.5 for Stable Diffusion.",
                 ),
                 io.Combo.Input(
                     "sampler",
