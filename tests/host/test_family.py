@@ -1,0 +1,119 @@
+"""The embedded family as core's loaders read it, against the plain torch networks that were trained."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+IMAGE_FACTOR = "fgdm-iconworld-image.safetensors"
+
+
+@pytest.fixture(scope="module")
+def family(comfy_host):
+    return comfy_host.engine("comfyui_fgdm.iconworld.shipped").load()
+
+
+@pytest.fixture(scope="module")
+def sample(comfy_host):
+    return comfy_host.engine("comfyui_fgdm.iconworld.sample")
+
+
+def record(model):
+    """A clone of the model and the list of its UNet calls: (x, timesteps, context, output)."""
+    calls = []
+
+    def spy(executor, x, timesteps, context=None, *args, **kwargs):
+        out = executor(x, timesteps, context, *args, **kwargs)
+        calls.append((x.clone(), timesteps.clone(), context.clone(), out.clone()))
+        return out
+
+    recorded = model.clone()
+    recorded.add_wrapper_with_key("diffusion_model", "a_test_spy", spy)
+    return recorded, calls
+
+
+def test_text_encoder(tiny, family, sample):
+    for text in ("a dog and a bicycle under a tree", "", "two red cars, a quetzal"):
+        context, _ = sample.encode(family.base, [text])
+        torch.testing.assert_close(tiny.encode(text)[0][0], context, atol=1e-4, rtol=1e-4)
+
+
+def test_prompt_weights_reach_the_words(tiny):
+    plain, heavy = tiny.encode("a dog and a car")[0][0], tiny.encode("a (dog:1.5) and a car")[0][0]
+    differs = (plain - heavy).abs().amax((0, 2)) > 1e-4
+    assert differs[2] and not differs[0] and not differs[3:6].any()
+
+
+@torch.no_grad()
+def test_unet(tiny, family):
+    model, calls = record(tiny.model)
+    tiny.sample(model, batch=2, size=128, steps=2)
+    assert len(calls) >= 2
+    for x, t, context, out in calls:
+        torch.testing.assert_close(out.float(), family.base.unet(x.float(), t, context), atol=2e-3, rtol=2e-3)
+
+
+@torch.no_grad()
+def test_segmentation_factor_with_its_low_rank_changes(tiny, family, factor):
+    model, calls = record(tiny.apply(factor))
+    tiny.sample(model, batch=2, size=128, steps=2)
+    plain = 0.0
+    for x, t, context, out in calls:
+        torch.testing.assert_close(out.float(), family.factor(x.float(), t, context), atol=1e-2, rtol=1e-2)
+        plain = max(plain, float((out - family.base.unet(x.float(), t, context)).abs().max()))
+    assert plain > 0.1, "the factor changes the prediction by far more than the tolerance"
+
+
+@torch.no_grad()
+def test_image_factor(tiny, family, comfy_host):
+    (net,) = comfy_host.call("ControlNetLoader", control_net_name=IMAGE_FACTOR)
+    hint = torch.rand(1, 128, 128, 3, generator=torch.Generator().manual_seed(0))
+    positive, negative = comfy_host.call(
+        "ControlNetApplyAdvanced", positive=tiny.encode("a dog"), negative=tiny.encode(""), control_net=net, image=hint,
+        strength=1.0, start_percent=0.0, end_percent=1.0,
+    )  # fmt: skip
+    model, calls = record(tiny.model)
+    comfy_host.call(
+        "KSampler", model=model, seed=3, steps=2, cfg=3.0, sampler_name="euler", scheduler="normal", positive=positive,
+        negative=negative, latent_image=tiny.latent(1, 128), denoise=1.0,
+    )  # fmt: skip
+    changed = 0.0
+    for x, t, context, out in calls:
+        picture = hint.permute(0, 3, 1, 2).expand(len(x), -1, -1, -1)
+        control = family.control(x.float(), picture, t, context)
+        expected = family.base.unet(x.float(), t, context, control=control)
+        torch.testing.assert_close(out.float(), expected, atol=5e-3, rtol=5e-3)
+        changed = max(changed, float((expected - family.base.unet(x.float(), t, context)).abs().max()))
+    assert changed > 0.05
+
+
+@torch.no_grad()
+def test_autoencoder(tiny, family, comfy_host):
+    pictures = torch.rand(2, 64, 64, 3, generator=torch.Generator().manual_seed(1))
+    latents = [
+        comfy_host.call("VAEEncode", pixels=p, vae=tiny.vae)[0]["samples"]
+        for p in (*pictures[:, None], pictures.mean(0)[None])
+    ]
+    assert latents[0].shape == (1, 12, 8, 8)
+    torch.testing.assert_close(latents[2], (latents[0] + latents[1]) / 2, atol=5e-3, rtol=1e-2)
+    decoded = tiny.decode(latents[0])
+    torch.testing.assert_close(decoded, family.decode(latents[0].float()), atol=1.2 / 255, rtol=0)
+
+
+def test_previews_show_the_mean_colours(tiny, comfy_host):
+    grey = torch.full((1, 64, 64, 3), 0.5)
+    grey[..., 0] = 0.9
+    latent = comfy_host.call("VAEEncode", pixels=grey, vae=tiny.vae)[0]["samples"].float()
+    looks = tiny.model.model.latent_format
+    rgb = torch.einsum("bchw,cr->bhwr", latent, torch.tensor(looks.latent_rgb_factors)) + torch.tensor(
+        looks.latent_rgb_factors_bias
+    )
+    torch.testing.assert_close((rgb + 1) / 2, grey[:, ::8, ::8], atol=0.02, rtol=0)
+
+
+def test_registering_twice_changes_nothing(comfy_host):
+    import comfy.supported_models
+
+    before = list(comfy.supported_models.models)
+    comfy_host.engine("comfyui_fgdm.host.family").register()
+    assert comfy.supported_models.models == before
