@@ -33,14 +33,14 @@ def objects(text: str, mode: str = "auto") -> Change:
 
 
 def feed_photo_to_best_of_n(prompt: Prompt) -> None:
-    """Noise, not a map, into Best of N."""
-    prompt["noise"] = {
+    """White pictures, a colour far from every class, into Best of N."""
+    prompt["white"] = {
         "class_type": "EmptyImage",
-        "inputs": {"width": 64, "height": 64, "batch_size": 2, "color": 0x7F1234},
+        "inputs": {"width": 64, "height": 64, "batch_size": 2, "color": 0xFFFFFF},
     }
     prompt["best"] = {
         "class_type": "FGDM_BestOfN",
-        "inputs": {"maps": ["noise", 0], "objects": [node_id(prompt, "FGDM_Objects"), 0], "keep": 1, "seed": 0}
+        "inputs": {"maps": ["white", 0], "objects": [node_id(prompt, "FGDM_Objects"), 0], "keep": 1, "seed": 0}
         | {"min_area": 0.001, "erode": 1},
     }
     prompt["show"] = {"class_type": "PreviewImage", "inputs": {"images": ["best", 0]}}
