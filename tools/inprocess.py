@@ -96,7 +96,7 @@ class InProcessHost:
     async def _run(self, prompt: Prompt, wanted: Sequence[str] | None) -> InProcessRun:
         if wanted is None:
             valid, error, wanted, node_errors = await self.execution.validate_prompt("run", prompt, None)
-            if not valid:
+            if not valid or wanted is None:
                 raise ExecutionFailed(f"refused: {error} {node_errors}", node_errors)
         else:
             checked: dict[str, Any] = {}

@@ -57,7 +57,7 @@ class _PureTorchaudioLoader(importlib.abc.Loader):
             except OSError:
                 return False
 
-        module._load_lib = load_or_absent
+        vars(module)["_load_lib"] = load_or_absent
 
 
 class _MendingFinder(importlib.abc.MetaPathFinder):
