@@ -7,6 +7,7 @@ step is smaller than the fixed costs measured here.
 from __future__ import annotations
 
 import datetime
+import importlib
 import json
 import os
 import platform
@@ -26,7 +27,7 @@ from tools.workflow import node, node_id
 
 OUTPUT = ROOT / "bench_output" / "bench.md"
 PROMPT = "a dog and a bicycle under a tree"
-REPEATS = 5
+REPEATS = 3
 STEPS = 10
 BATCH_SIZES = (1, 2, 5, 10, 20)
 CANDIDATES = 20
@@ -145,7 +146,9 @@ def main() -> int:
     for row in server_rows():
         add(row)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=CACHE) as base:
-        for row in sampling_rows(boot(Path(base))):
+        host = boot(Path(base))
+        importlib.import_module("comfy.utils").set_progress_bar_enabled(False)
+        for row in sampling_rows(host):
             add(row)
     OUTPUT.parent.mkdir(exist_ok=True)
     OUTPUT.write_text("\n".join(lines) + "\n", encoding="utf-8")
