@@ -51,6 +51,7 @@ __all__ = [
     "detect",
     "load",
     "lora_delta",
+    "module_of",
     "read_file",
     "save",
 ]
@@ -194,7 +195,11 @@ def load(path: str | os.PathLike, ops=nn, device=None, dtype: torch.dtype | None
     dtype None keeps the precision of the file. Low-rank changes of the base are not part of the module: see
     ``read_file``. Raises as ``read_file`` does.
     """
-    file = read_file(path)
+    return module_of(read_file(path), ops, device, dtype)
+
+
+def module_of(file: FactorFile, ops=nn, device=None, dtype: torch.dtype | None = torch.float32) -> nn.Module:
+    """The adapter of a factor file that is read already, as ``load`` gives it."""
     module = build(
         detect(file.adapter, file.info.blocks), ops, device, dtype or next(iter(file.adapter.values())).dtype
     )

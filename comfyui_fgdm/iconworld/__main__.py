@@ -43,8 +43,7 @@ def make_data(folder: Path, recipe: Recipe, worker: int, workers: int) -> None:
     pool = folder / "pool.npz"
     if not pool.exists() and worker == 0:
         pictures, labels = data.make_pool(POOL_SEED, recipe.pool, recipe.world, bank, recipe.size)
-        np.savez(folder / "pool.tmp.npz", pictures=pictures, labels=labels)
-        (folder / "pool.tmp.npz").replace(pool)
+        data.write_arrays(pool, pictures=pictures, labels=labels)
         print(f"data: a pool of {recipe.pool} pictures", flush=True)
     while not pool.exists():
         time.sleep(1)
@@ -54,17 +53,14 @@ def make_data(folder: Path, recipe: Recipe, worker: int, workers: int) -> None:
         encoder = PatchEncoder()
         encoder.fit(torch.from_numpy(sample).permute(0, 3, 1, 2).float() / 255)
         torch.save(encoder.state_dict(), folder / "encoder.pt")
-    encoder, per_shard = _encoder(folder), SHARD
-    for number in range(worker, math.ceil(recipe.scenes / per_shard), workers):
+    encoder, shards = _encoder(folder), math.ceil(recipe.scenes / SHARD)
+    for number in range(worker, shards, workers):
         path = folder / "shards" / f"{number:04d}.npz"
         if not path.exists():
-            shard = data.make_shard(
-                DATA_SEED + number * 10 * per_shard, per_shard, recipe.world, bank, encoder, recipe.size
-            )
-            temporary = path.with_name(f"tmp{number}.npz.part")
-            data.write_shard(shard, temporary.with_suffix(".npz"))
-            temporary.with_suffix(".npz").replace(path)
-            print(f"data: shard {number + 1} of {math.ceil(recipe.scenes / per_shard)}", flush=True)
+            first_seed = DATA_SEED + number * 10 * SHARD
+            shard = data.make_shard(first_seed, SHARD, recipe.world, bank, encoder, recipe.size)
+            data.write_shard(shard, path)
+            print(f"data: shard {number + 1} of {shards}", flush=True)
 
 
 def load_base(folder: Path, recipe: Recipe) -> parts.Base:
@@ -79,7 +75,7 @@ def build(part: str, folder: Path, recipe: Recipe) -> tuple[torch.nn.Module, par
             pictures, labels = arrays["pictures"], arrays["labels"]
         if part == "autoencoder":
             model = Autoencoder()
-            model.encoder.load_state_dict(_encoder(folder).state_dict())
+            model.encoder = _encoder(folder)
             return model, parts.decoder_loss(model, pictures, labels, budget.batch)
         judge = Judge(len(recipe.world.classes))
         return judge, parts.judge_loss(judge, recipe.world.classes, pictures, labels, budget.batch)

@@ -160,8 +160,8 @@ def export_encoder(encoder: PatchEncoder) -> dict[str, Tensor]:
     for y in range(PATCH):
         for x in range(PATCH):
             for c in range(3):
-                inner = (2 * (y // 2 % 2) + x // 2 % 2) * 12 + 0  # which half of the 4 x 4 cell at stage two
-                channel = inner + (2 * (y % 2) + x % 2) * 3 + c
+                outer, inner = 2 * (y // 2 % 2) + x // 2 % 2, 2 * (y % 2) + x % 2  # cells of the two stackings
+                channel = 12 * outer + 3 * inner + c
                 for sign in (0, 1):
                     rows = slice(sign * LATENT_CHANNELS, (sign + 1) * LATENT_CHANNELS)
                     project[rows, channel, 1 + y // 4, 1 + x // 4] = encoder.weight[:, c, y, x] * (1 - 2 * sign)

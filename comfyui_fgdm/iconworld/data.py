@@ -35,12 +35,12 @@ class Shard:
     cover: np.ndarray
 
 
+_COLOURS = palettes.colours(palettes.COCO).to(torch.uint8).numpy()
+
+
 def paint(labels: np.ndarray) -> np.ndarray:
     """uint8 label map(s) -> uint8 RGB of the COCO palette."""
-    table = np.zeros((256, 3), np.uint8)
-    for label in palettes.COCO.labels:
-        table[label.index] = label.rgb
-    return table[labels]
+    return _COLOURS[labels]
 
 
 def _slots(scene: Scene) -> list[int]:
@@ -75,7 +75,7 @@ def coverage(scene: Scene) -> np.ndarray:
 def make_shard(
     first_seed: int, count: int, world: World, bank: dict[int, list[Icon]], encoder: PatchEncoder, size: int = 128
 ) -> Shard:
-    """Scenes of seeds first_seed ... first_seed + count - 1 whose things are all at least a third visible."""
+    """The first `count` scenes from seed first_seed on whose things are all at least a third visible."""
     images, maps, labels, tokens, refers, cover = [], [], [], [], [], []
     seed = first_seed
     while len(labels) < count:
@@ -96,9 +96,17 @@ def make_shard(
     return Shard(*(np.stack(part) for part in (images, maps, labels, tokens, refers, cover)))
 
 
-def write_shard(shard: Shard, path: Path) -> None:
+def write_arrays(path: Path, **arrays: np.ndarray) -> None:
+    """An .npz file that is whole or absent: an interrupted write leaves nothing that `read_shards` would take."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, **vars(shard))
+    temporary = path.with_suffix(".part")
+    with temporary.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+    temporary.replace(path)
+
+
+def write_shard(shard: Shard, path: Path) -> None:
+    write_arrays(path, **vars(shard))
 
 
 def make_pool(

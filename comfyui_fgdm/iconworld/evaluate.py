@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import json
 import platform
+import textwrap
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from .. import palettes, recall
-from ..noise import candidate_noise
+from ..noise import candidate_batch
 from ..objects import ObjectItem, ObjectQuery
 from . import export, icons, shipped
 from . import judge as judges
 from .captions import make_caption
 from .classes import STUFF_BY_INDEX, THING_BY_INDEX
+from .data import make_pool
 from .recipes import Recipe
 from .sample import base_velocity, ddim, encode
 from .scenes import World, held_out, sample_layout
@@ -76,14 +77,6 @@ def make_prompts(count: int, world: World, bank, fewest: int = 3, most: int = 5)
     return result
 
 
-def _noise(prompt: Prompt, count: int, shape) -> Tensor:
-    return torch.stack([candidate_noise(prompt.seed, k, shape) for k in range(count)])
-
-
-def _recalls(labels: Tensor, query: ObjectQuery) -> recall.Scores:
-    return recall.score(labels, query)
-
-
 def measure(
     prompt: Prompt,
     other: Prompt,
@@ -97,28 +90,29 @@ def measure(
     Without a selector the baseline makes one image, not ten, and its best of ten stays out.
     """
     shape = (family.base.unet.config.latent, side, side)
-    noise = _noise(prompt, CANDIDATES, shape)
+    noise = candidate_batch(prompt.seed, range(CANDIDATES), shape)
     context, empty = (c.expand(CANDIDATES, -1, -1) for c in encode(family.base, [prompt.text]))
     maps = family.decode(ddim(family.factor, noise, context, empty, MAP_STEPS, MAP_CFG))
     labels = palettes.decode(maps, palettes.COCO, family.info.classes)
-    scores = _recalls(labels, prompt.query)
-    shuffled = _recalls(labels, other.query)
+    scores = recall.score(labels, prompt.query)
+    shuffled = recall.score(labels, other.query)
     chosen = int(recall.best(scores)[0])
     tries = CANDIDATES if selector else 1
     plain = family.decode(
         ddim(base_velocity(family.base), noise[:tries], context[:tries], empty[:tries], IMAGE_STEPS, IMAGE_CFG)
     )
-    by_judge = _recalls(judge(plain), prompt.query).recall
+    by_judge = recall.score(judge(plain), prompt.query).recall
     baseline = {}
     if selector:
-        picked = int(recall.best(_recalls(selector(plain), prompt.query))[0])
+        picked = int(recall.best(recall.score(selector(plain), prompt.query))[0])
         baseline = {"b_plain_best_of_10": float(by_judge[picked]), "b_plain_mean": float(by_judge.mean())}
     hints = palettes.encode(labels[[0, chosen]])
     image = family.decode(
         ddim(family.image(hints), noise[:1].expand(2, -1, -1, -1), context[:2], empty[:2], IMAGE_STEPS, IMAGE_CFG)
     )
-    final = _recalls(judge(image), prompt.query).recall
-    agreement = (judge(image)[1] == labels[chosen]).float().mean()
+    read = judge(image)
+    final = recall.score(read, prompt.query).recall
+    agreement = (read[1] == labels[chosen]).float().mean()
     return {
         "prompt": prompt.text,
         "named": list(prompt.named),
@@ -176,8 +170,6 @@ def summary(rows: list[dict]) -> dict:
 def instruments(judge: judges.Reader, world: World, bank, count: int = 200, size: int = 128) -> dict:
     """What the instruments read on true scenes: the judge's recall and accuracy on real pictures, in known and held-out style,
     and the recall of the true maps themselves."""
-    from .data import make_pool
-
     result = {}
     for name, scenes in (("known style", world), ("held-out style", world.held_out_style())):
         pictures, labels = make_pool(FIRST_SEED // 2, count, scenes, bank, size)
@@ -187,8 +179,8 @@ def instruments(judge: judges.Reader, world: World, bank, count: int = 200, size
         for k in range(count):
             things = tuple(sorted(set(truth[k].unique().tolist())))
             query = ObjectQuery(items=tuple(_item(i) for i in things))
-            recalls.append(float(_recalls(read[k : k + 1], query).recall[0]))
-            ceiling.append(float(_recalls(truth[k : k + 1], query).recall[0]))
+            recalls.append(float(recall.score(read[k : k + 1], query).recall[0]))
+            ceiling.append(float(recall.score(truth[k : k + 1], query).recall[0]))
         result[name] = {
             "judge pixel accuracy": round(float((read == truth).float().mean()), 4),
             "judge recall": round(float(np.mean(recalls)), 4),
@@ -208,7 +200,7 @@ def sample_sheet(count: int, family: shipped.Family, recipe: Recipe, path: Path)
     sheet = Image.new("RGB", (columns * (cell + 8), rows * (cell // 2 + 44)), "white")
     pen = ImageDraw.Draw(sheet)
     for at, prompt in enumerate(todo):
-        noise = _noise(prompt, 1, (family.base.unet.config.latent, side, side))
+        noise = candidate_batch(prompt.seed, [0], (family.base.unet.config.latent, side, side))
         context, empty = encode(family.base, [prompt.text])
         maps = family.decode(ddim(family.factor, noise, context, empty, MAP_STEPS, MAP_CFG))
         hint = palettes.encode(palettes.decode(maps, palettes.COCO, family.info.classes))
@@ -216,14 +208,7 @@ def sample_sheet(count: int, family: shipped.Family, recipe: Recipe, path: Path)
         x, y = at % columns * (cell + 8), at // columns * (cell // 2 + 44)
         for k, picture in enumerate((maps[0], image[0])):
             sheet.paste(Image.fromarray((picture.numpy() * 255).round().astype(np.uint8)), (x + k * cell // 2, y))
-        words, line = prompt.text.split(), ""
-        lines: list[str] = []
-        for word in words:
-            if len(line) + len(word) > 40:
-                lines.append(line)
-                line = ""
-            line += word + " "
-        for k, text in enumerate((*lines, line)[:3]):
+        for k, text in enumerate(textwrap.wrap(prompt.text, 40)[:3]):
             pen.text((x + 2, y + cell // 2 + 1 + 13 * k), text, fill="black")
     sheet.save(path, quality=88)
 

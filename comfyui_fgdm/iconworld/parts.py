@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .. import adapter as adapters
+from .. import palettes
 from . import losses
 from .autoencoder import Autoencoder
 from .data import Batch, Shard, draw_batch, paint
@@ -36,18 +37,28 @@ def _noise(batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor, Te
     return x.to(where), v.to(where), t.to(where)
 
 
-def base_loss(base: Base, shard: Shard, size: int, which: str = "image") -> LossOf:
+def _grounded(out: Tensor, v: Tensor, maps: list[Tensor], masks: Tensor) -> tuple[Tensor, dict[str, float]]:
+    """The v-loss with the grounding of the cross-attention maps beside it, and both as figures."""
+    mse, ground = F.mse_loss(out, v), losses.grounding(maps, masks.to(out.device))
+    return mse + GROUNDING_WEIGHT * ground, {"v": float(mse.detach()), "ground": float(ground.detach())}
+
+
+def base_loss(base: Base, shard: Shard, size: int) -> LossOf:
     """v-loss on pictures plus the grounding of the cross-attention."""
 
     def loss_of(_step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        batch = draw_batch(shard, which, size, generator)
+        batch = draw_batch(shard, "image", size, generator)
         x, v, t = _noise(batch, generator)
         maps: list[Tensor] = []
         out = base.unet(x, t, base.text(batch.tokens.to(x.device)), store=maps)
-        mse, ground = F.mse_loss(out, v), losses.grounding(maps, batch.masks.to(x.device))
-        return mse + GROUNDING_WEIGHT * ground, {"v": float(mse.detach()), "ground": float(ground.detach())}
+        return _grounded(out, v, maps, batch.masks)
 
     return loss_of
+
+
+def _key(name: str) -> str:
+    """A parameter's name as a key of a ParameterDict, which takes no dots."""
+    return name.replace(".", "/")
 
 
 class LowRank(nn.Module):
@@ -65,7 +76,7 @@ class LowRank(nn.Module):
         }
         self.down, self.up = nn.ParameterDict(), nn.ParameterDict()
         for name, shape in self.shapes.items():
-            key = name.replace(".", "/")
+            key = _key(name)
             self.down[key] = nn.Parameter(torch.randn(rank, shape[1:].numel()) / shape[1:].numel() ** 0.5)
             self.up[key] = nn.Parameter(torch.zeros(shape[0], rank))
 
@@ -73,17 +84,15 @@ class LowRank(nn.Module):
         """Parameter name -> changed weight, differentiable in the low-rank factors."""
         own = dict(unet.named_parameters())
         return {
-            name: own[name] + (self.up[key] @ self.down[key]).view(shape)
+            name: own[name] + (self.up[_key(name)] @ self.down[_key(name)]).view(shape)
             for name, shape in self.shapes.items()
-            for key in (name.replace(".", "/"),)
         }
 
     def pairs(self) -> dict[str, adapters.LoraPair]:
         """For `adapter.save`: UNet weight key -> (down, up)."""
         return {
-            name: adapters.LoraPair(self.down[key].detach(), self.up[key].detach())
+            name: adapters.LoraPair(self.down[_key(name)].detach(), self.up[_key(name)].detach())
             for name in self.shapes
-            for key in (name.replace(".", "/"),)
         }
 
 
@@ -118,8 +127,7 @@ def factor_loss(factor: Factor, shard: Shard, size: int) -> LossOf:
             context = factor.base.text(batch.tokens.to(x.device))
         maps: list[Tensor] = []
         out = factor(x, t, context, store=maps)
-        mse, ground = F.mse_loss(out, v), losses.grounding(maps, batch.masks.to(x.device))
-        return mse + GROUNDING_WEIGHT * ground, {"v": float(mse.detach()), "ground": float(ground.detach())}
+        return _grounded(out, v, maps, batch.masks)
 
     return loss_of
 
@@ -144,13 +152,7 @@ def image_loss(image: Image, shard: Shard, size: int) -> LossOf:
     def loss_of(_step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         batch = draw_batch(shard, "image", size, generator)
         x, v, t = _noise(batch, generator)
-        hint = (
-            torch.from_numpy(paint(batch.labels.numpy().astype("uint8")))
-            .permute(0, 3, 1, 2)
-            .float()
-            .div(255)
-            .to(x.device)
-        )
+        hint = palettes.encode(batch.labels).permute(0, 3, 1, 2).to(x.device)
         with torch.no_grad():
             context = image.base.text(batch.tokens.to(x.device))
         mse = F.mse_loss(image(x, hint, t, context), v)
@@ -204,8 +206,7 @@ def judge_loss(judge: Judge, classes: tuple[int, ...], pictures, labels, size: i
             real, truth = real.flip(3), truth.flip(2)
         gain = 1 + 0.15 * torch.randn(size, 1, 1, 1, generator=generator)
         real = (real * gain + 0.03 * torch.randn(real.shape, generator=generator)).clamp(0, 1)
-        blur = torch.rand((), generator=generator)
-        if blur < 0.5:
+        if torch.rand((), generator=generator) < 0.5:
             real = F.avg_pool2d(F.pad(real, (1, 1, 1, 1), mode="replicate"), 3, 1)
         dy, dx = torch.randint(0, 2, (2,), generator=generator).tolist()  # one of the four pixels of each coarse cell
         truth = truth[:, dy::2, dx::2].contiguous()

@@ -38,7 +38,7 @@ CPU = Recipe(
         "autoencoder": Budget(44_800, 16, 1.5e-3, warmup=50, ema=0.995, weight_decay=0.0),
         "judge": Budget(16_000, 16, 2e-3, warmup=50, ema=0.99),
         "selector": Budget(8_000, 16, 2e-3, warmup=50, ema=0.99),
-        "base": Budget(61_000, 32, 1e-3),
+        "base": Budget(141_000, 32, 1e-3, restart=61_000),
         "segmentation": Budget(35_200, 32, 2e-3),
         "image": Budget(19_200, 32, 2e-3, ema=0.99),
     },

@@ -20,7 +20,8 @@ Model = TypeVar("Model", bound=nn.Module)
 @dataclass(frozen=True)
 class Budget:
     """samples: the length of the schedule; batch; lr: the peak, after `warmup` steps, cosine to zero; ema: decay (0: none);
-    save_every: seconds between checkpoints."""
+    save_every: seconds between checkpoints; restart: after so many samples the rate has reached zero and starts anew from
+    the peak (0: one cosine over all samples)."""
 
     samples: int
     batch: int
@@ -29,6 +30,18 @@ class Budget:
     ema: float = 0.999
     weight_decay: float = 0.01
     save_every: float = 120.0
+    restart: int = 0
+
+    @property
+    def steps(self) -> int:
+        return self.samples // self.batch
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step: linear warm-up, then cosine to zero; once more after `restart`."""
+        again = self.restart // self.batch
+        begin, end = (again, self.steps) if step >= again else (0, again)
+        warm = min(1.0, (step - begin + 1) / self.warmup)
+        return self.lr * warm * 0.5 * (1 + math.cos(math.pi * (step - begin) / (end - begin)))
 
 
 def device() -> torch.device:
@@ -79,7 +92,7 @@ def train(
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(parameters, lr=budget.lr, betas=(0.9, 0.99), weight_decay=budget.weight_decay)
     ema = Ema(model, budget.ema)
-    steps, step, spent = budget.samples // budget.batch, 0, 0.0
+    steps, step, spent = budget.steps, 0, 0.0
     if file.exists():
         state = torch.load(file, map_location="cpu", weights_only=True)
         model.load_state_dict(state["model"])
@@ -109,9 +122,9 @@ def train(
     try:
         while step < steps and time.monotonic() - start < stop_after:
             generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-            rate = min(1.0, (step + 1) / budget.warmup) * 0.5 * (1 + math.cos(math.pi * step / steps))
+            rate = budget.rate(step)
             for group in optimiser.param_groups:
-                group["lr"] = budget.lr * rate
+                group["lr"] = rate
             loss, figures = loss_of(step, generator)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
@@ -129,7 +142,7 @@ def train(
                     "step": step,
                     "samples": step * budget.batch,
                     "seconds": round(seconds, 1),
-                    "lr": budget.lr * rate,
+                    "lr": rate,
                     **{key: round(value / count, 5) for key, value in sums.items()},
                 }
                 sums, count = {}, 0

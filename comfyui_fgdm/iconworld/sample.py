@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from . import losses, text
-from .parts import Base, Factor, Image
+from .parts import Base
 
 Velocity = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def timesteps(steps: int) -> list[int]:
-    """`steps` timesteps from 999 down, evenly spaced (the host's 'normal' scheduler without its last, zero step)."""
+    """`steps` timesteps from 999 down, evenly spaced (the host's 'sgm_uniform' scheduler)."""
     return torch.linspace(losses.STEPS - 1, 0, steps + 1).round().long().tolist()[:-1]
 
 
@@ -28,7 +28,7 @@ def ddim(velocity: Velocity, noise: Tensor, context: Tensor, empty: Tensor, step
         t = torch.full((2 * len(x),), now)
         positive, negative = velocity(torch.cat([x, x]), t, both).chunk(2)
         v = negative + guidance * (positive - negative)
-        x0 = a[now].sqrt() * x - (1 - a[now]).sqrt() * v
+        x0 = losses.predicted_x0(x, v, t[: len(x)])
         eps = a[now].sqrt() * v + (1 - a[now]).sqrt() * x
         x = x0 if following is None else a[following].sqrt() * x0 + (1 - a[following]).sqrt() * eps
     return x
@@ -44,19 +44,3 @@ def encode(base: Base, captions: list[str]) -> tuple[Tensor, Tensor]:
 
 def base_velocity(base: Base) -> Velocity:
     return lambda x, t, context: base.unet(x, t, context)
-
-
-def factor_velocity(factor: Factor) -> Velocity:
-    """The factor's v; low-rank changes are merged once."""
-    changed = {k: v.detach() for k, v in factor.lora.weights(factor.base.unet).items()} if factor.lora else {}
-
-    def velocity(x: Tensor, t: Tensor, context: Tensor) -> Tensor:
-        features = factor.adapter(x, factor.base.unet.embed(t))
-        return torch.func.functional_call(factor.base.unet, changed, (x, t, context), {"features": features})
-
-    return velocity
-
-
-def image_velocity(image: Image, hint: Tensor) -> Velocity:
-    """hint: map pictures B x 3 x H x W in 0..1; used in both halves of the guided batch."""
-    return lambda x, t, context: image(x, torch.cat([hint, hint]), t, context)

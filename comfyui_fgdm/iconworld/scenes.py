@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from . import classes as c
-from .icons import HELD_OUT_STYLE, Icon
+from .icons import HELD_OUT_STYLE, TRAIN_STYLES, Icon
 
 MAX_TRIES = 12
 
@@ -21,7 +21,7 @@ class World:
     things: tuple[int, ...] = c.CPU_THINGS
     stuff: tuple[int, ...] = c.OUTDOOR_STUFF
     instances: tuple[int, int] = (1, 5)
-    styles: tuple[str, ...] = ("noto", "noto-v1", "fluent-emoji", "fluent-emoji-flat")
+    styles: tuple[str, ...] = TRAIN_STYLES
     figures: float = 0.35
     indoor: float = 0.0
     split: str = "train"
@@ -31,8 +31,6 @@ class World:
         return tuple(sorted(self.things + self.stuff))
 
     def held_out_style(self) -> World:
-        from dataclasses import replace
-
         return replace(self, styles=(HELD_OUT_STYLE,), figures=0.0)
 
 
@@ -183,13 +181,9 @@ def sample_layout(seed: int, world: World, bank: dict[int, list[Icon]]) -> Layou
         shape = (112, 50) if figure else bank[index][number].rgba.shape
         aspect = shape[1] / shape[0]
         best = (math.inf, 0.0, 0.0, 0.0, (0.0, 0.0, 0.0, 0.0))  # overlap, x, base, height, box
+        fitted = thing if aspect < 1.3 else replace(thing, size=thing.size / aspect**0.4)
         for _ in range(MAX_TRIES):
-            size = (
-                thing
-                if aspect < 1.3
-                else c.Thing(thing.index, thing.name, thing.size / aspect**0.4, (), thing.words, thing.place)
-            )
-            x, base, height = _place(rng, size, horizon, aspect, crowd)
+            x, base, height = _place(rng, fitted, horizon, aspect, crowd)
             box = (x - height * aspect / 2, base - height, x + height * aspect / 2, base)
             worst = max((_overlap(box, other) for other in boxes), default=0.0)
             if worst < best[0]:

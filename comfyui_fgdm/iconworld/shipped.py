@@ -18,6 +18,7 @@ from .sample import Velocity
 
 _TEXT = "cond_stage_model.transformer.text_model."
 _UNET = "model.diffusion_model."
+_VAE = "first_stage_model."
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def load(config: UNetConfig = UNET, use_lora: bool = True, root: Path = export.W
     base.text.load_state_dict(_part(state, _TEXT))
     base.unet.load_state_dict(_part(state, _UNET))
     file = adapter.read_file(files.factor)
-    module = adapter.load(files.factor)
+    module = adapter.module_of(file)
     weights = dict(base.unet.named_parameters())
     changed = (
         {key: weights[key].detach() + adapter.lora_delta(pair, weights[key].shape) for key, pair in file.lora.items()}
@@ -68,12 +69,4 @@ def load(config: UNetConfig = UNET, use_lora: bool = True, root: Path = export.W
 
     control = ControlNet(config).eval()
     control.load_state_dict({key: value.float() for key, value in load_file(files.image).items()})
-    return Family(base, decoder_from(state_dict_of_vae(state)), file.info, factor, control)
-
-
-def state_dict_of_vae(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {
-        key.removeprefix("first_stage_model."): value
-        for key, value in state.items()
-        if key.startswith("first_stage_model.")
-    }
+    return Family(base, decoder_from(_part(state, _VAE)), file.info, factor, control)

@@ -52,6 +52,20 @@ class Tiny:
         )  # fmt: skip
         return out["samples"]
 
+    @staticmethod
+    def record_unet_calls(model) -> tuple[Any, list[tuple[torch.Tensor, ...]]]:
+        """A clone of the model and the list its UNet calls go to: (x, timesteps, context, output)."""
+        calls = []
+
+        def spy(executor, x, timesteps, context=None, *args, **kwargs):
+            out = executor(x, timesteps, context, *args, **kwargs)
+            calls.append((x.clone(), timesteps.clone(), context.clone(), out.clone()))
+            return out
+
+        recorded = model.clone()
+        recorded.add_wrapper_with_key("diffusion_model", "a_test_spy", spy)
+        return recorded, calls
+
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         return self.host.call("VAEDecode", samples={"samples": latents}, vae=self.vae)[0]
 

@@ -16,20 +16,6 @@ def random_factor(request, tiny, make_factor):
     return tiny.load(make_factor(f"random-{request.param}.safetensors", request.param))
 
 
-def record_unet_calls(model):
-    """A clone of the model and the list its UNet calls go to: (x, timesteps, context, output)."""
-    calls = []
-
-    def spy(executor, x, timesteps, context=None, *args, **kwargs):
-        out = executor(x, timesteps, context, *args, **kwargs)
-        calls.append((x.clone(), timesteps.clone(), context.clone(), out.clone()))
-        return out
-
-    recorded = model.clone()
-    recorded.add_wrapper_with_key("diffusion_model", "a_test_spy", spy)
-    return recorded, calls
-
-
 def sinusoid(timesteps: torch.Tensor, width: int) -> torch.Tensor:
     half = width // 2
     rates = torch.tensor([math.exp(-math.log(10000) * i / half) for i in range(half)])
@@ -92,7 +78,7 @@ def unet_with_features(unet, x, timesteps, context, make_features) -> torch.Tens
 @torch.inference_mode()
 @pytest.mark.parametrize("strength", [1.0, 0.4])
 def test_equals_a_forward_pass_written_out(tiny, random_factor, strength):
-    model, calls = record_unet_calls(tiny.apply(random_factor, strength=strength))
+    model, calls = tiny.record_unet_calls(tiny.apply(random_factor, strength=strength))
     tiny.sample(model, batch=2, steps=2)
     weights = {k: v.float() for k, v in random_factor.patcher.model.state_dict().items()}
 

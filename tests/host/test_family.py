@@ -18,20 +18,6 @@ def sample(comfy_host):
     return comfy_host.engine("comfyui_fgdm.iconworld.sample")
 
 
-def record(model):
-    """A clone of the model and the list of its UNet calls: (x, timesteps, context, output)."""
-    calls = []
-
-    def spy(executor, x, timesteps, context=None, *args, **kwargs):
-        out = executor(x, timesteps, context, *args, **kwargs)
-        calls.append((x.clone(), timesteps.clone(), context.clone(), out.clone()))
-        return out
-
-    recorded = model.clone()
-    recorded.add_wrapper_with_key("diffusion_model", "a_test_spy", spy)
-    return recorded, calls
-
-
 def test_text_encoder(tiny, family, sample):
     for text in ("a dog and a bicycle under a tree", "", "two red cars, a quetzal"):
         context, _ = sample.encode(family.base, [text])
@@ -46,7 +32,7 @@ def test_prompt_weights_reach_the_words(tiny):
 
 @torch.no_grad()
 def test_unet(tiny, family):
-    model, calls = record(tiny.model)
+    model, calls = tiny.record_unet_calls(tiny.model)
     tiny.sample(model, batch=2, size=128, steps=2)
     assert len(calls) >= 2
     for x, t, context, out in calls:
@@ -55,7 +41,7 @@ def test_unet(tiny, family):
 
 @torch.no_grad()
 def test_segmentation_factor_with_its_low_rank_changes(tiny, family, factor):
-    model, calls = record(tiny.apply(factor))
+    model, calls = tiny.record_unet_calls(tiny.apply(factor))
     tiny.sample(model, batch=2, size=128, steps=2)
     plain = 0.0
     for x, t, context, out in calls:
@@ -72,7 +58,7 @@ def test_image_factor(tiny, family, comfy_host):
         "ControlNetApplyAdvanced", positive=tiny.encode("a dog"), negative=tiny.encode(""), control_net=net, image=hint,
         strength=1.0, start_percent=0.0, end_percent=1.0,
     )  # fmt: skip
-    model, calls = record(tiny.model)
+    model, calls = tiny.record_unet_calls(tiny.model)
     comfy_host.call(
         "KSampler", model=model, seed=3, steps=2, cfg=3.0, sampler_name="euler", scheduler="normal", positive=positive,
         negative=negative, latent_image=tiny.latent(1, 128), denoise=1.0,

@@ -269,3 +269,15 @@ def test_a_whole_recipe_in_miniature(tmp_path, monkeypatch):
     assert family.decode(latents).shape == (1, 128, 128, 3) and family.info.classes == World().classes
     plain = shipped.load(recipe.unet, use_lora=False, root=tmp_path / "weights")
     assert plain.info == family.info
+
+
+def test_an_interrupted_write_leaves_nothing_that_is_read(tmp_path, monkeypatch):
+    def half(file, **_arrays):
+        file.write(b"half of an archive")
+        raise KeyboardInterrupt
+
+    data.write_arrays(tmp_path / "0000.npz", labels=np.zeros(3))
+    monkeypatch.setattr(data.np, "savez", half)
+    with pytest.raises(KeyboardInterrupt):
+        data.write_arrays(tmp_path / "0001.npz", labels=np.zeros(3))
+    assert [path.name for path in tmp_path.glob("*.npz")] == ["0000.npz"]
