@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from . import classes as c
 from . import figures
-from .icons import Icon
+from .icons import Icon, silhouette
 from .scenes import Layout
 
 STUFF_ENTITY = 64  # entity ids: thing k of the layout is k + 1; stuff is STUFF_ENTITY + its place in c.STUFF
@@ -157,7 +157,7 @@ _ELEMENTS = {c.MOUNTAIN: _mountain, c.HOUSE: _house, c.TREE: _tree}
 
 
 def draw_scene(layout: Layout, bank: dict[int, list[Icon]], size: int = 128) -> Scene:
-    """Draw a layout at size x size pixels. Edges of the picture are soft, edges of the maps hard (alpha >= 0.5)."""
+    """Draw a layout at size x size pixels. Edges of the picture are soft, those of the maps hard."""
     rng = np.random.default_rng(layout.seed + 1)
     horizon = round(layout.horizon * size)
     picture = Image.fromarray(_backdrop(layout, size, rng))
@@ -184,22 +184,26 @@ def draw_scene(layout: Layout, bank: dict[int, list[Icon]], size: int = 128) -> 
         points: np.ndarray | None = None
         if instance.number < 0:
             rgba, points = figures.draw(np.random.default_rng(instance.seed))
+            outline = silhouette(rgba)
         else:
             icon = bank[instance.index][instance.number]
             rgba = icon.tints[instance.tint] if instance.tint else icon.rgba
+            outline = icon.silhouette
         height = max(4, round(instance.height * size))
         width = max(4, round(height * rgba.shape[1] / rgba.shape[0]))
         if instance.flip:
-            rgba = rgba[:, ::-1]
-        small = np.asarray(
-            Image.fromarray(rgba).resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
-        ).astype(np.float32)
+            rgba, outline = rgba[:, ::-1], outline[:, ::-1]
+        small, shape = (
+            np.asarray(Image.fromarray(array).resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0))
+            for array in (rgba, outline)
+        )
         left, top = round(instance.x * size - width / 2), round(instance.base * size) - height
         x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + width, size), min(top + height, size)
-        patch = small[y0 - top : y1 - top, x0 - left : x1 - left]
+        cut = slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)
+        patch = small[cut].astype(np.float32)
         alpha = patch[..., 3:] / 255
         image[y0:y1, x0:x1] = image[y0:y1, x0:x1] * (1 - alpha) + patch[..., :3] * alpha
-        solid = alpha[..., 0] >= 0.5
+        solid = shape[cut] >= 128
         labels[y0:y1, x0:x1][solid] = instance.index
         entities[y0:y1, x0:x1][solid] = order
         own.append(max(1, int(solid.sum())))

@@ -10,10 +10,12 @@ import io
 import json
 import subprocess
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from scipy import ndimage
 
 from .classes import THINGS, TINTS
 
@@ -37,6 +39,16 @@ class Icon:
     style: str
     rgba: np.ndarray
     tints: dict[str, np.ndarray]
+
+    @cached_property
+    def silhouette(self) -> np.ndarray:
+        return silhouette(self.rgba)
+
+
+def silhouette(rgba: np.ndarray) -> np.ndarray:
+    """uint8 H x W, 255 inside the outline of what is drawn and 0 outside. Holes belong to the thing (a wheel is a disc), as in
+    COCO's polygons."""
+    return np.asarray(ndimage.binary_fill_holes(rgba[..., 3] > 127)).astype(np.uint8) * 255
 
 
 def fetch(folder: Path) -> None:

@@ -134,7 +134,9 @@ class UNet(nn.Module):
 class ControlNet(nn.Module):
     """The image factor: a trainable copy of the UNet's input half with zero convolutions (the cldm key layout).
 
-    (x_t, hint, t, context) -> control for `UNet.forward`; hint: the condition picture B x 3 x 8h x 8w in 0..1.
+    (x_t, guided, t, context) -> control for `UNet.forward`; guided: `input_hint_block` of the condition picture
+    B x 3 x 8h x 8w in 0..1. Its last convolution does not start at zero; the zero convolutions behind it keep the base as it
+    is at the start, and a hint that can be read from the first step on is followed sooner.
     """
 
     def __init__(self, config: UNetConfig = UNET) -> None:
@@ -149,16 +151,20 @@ class ControlNet(nn.Module):
         layers: list[nn.Module] = []
         for n_in, n_out, stride in plan:
             layers += [nn.Conv2d(n_in, n_out, 3, stride, 1), nn.SiLU()]
-        self.input_hint_block = nn.Sequential(*layers, zeroed(nn.Conv2d(256, config.channels, 3, padding=1)))
+        layers.append(nn.Conv2d(256, config.channels, 3, padding=1))
+        for layer in layers:
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        self.input_hint_block = nn.Sequential(*layers)
 
     def start_from(self, unet: UNet) -> None:
         """Copy the weights of the frozen base, as ControlNet training begins."""
         for part in ("time_embed", "input_blocks", "middle_block"):
             getattr(self, part).load_state_dict(getattr(unet, part).state_dict())
 
-    def forward(self, x: Tensor, hint: Tensor, t: Tensor, context: Tensor) -> tuple[list[Tensor], Tensor]:
+    def forward(self, x: Tensor, guided: Tensor, t: Tensor, context: Tensor) -> tuple[list[Tensor], Tensor]:
         emb = self.time_embed(timestep_embedding(t, self.config.channels))
-        guided, h, outs = self.input_hint_block(hint), x, []
+        h, outs = x, []
         for number, (stage, zero) in enumerate(zip(self.input_blocks, self.zero_convs, strict=True)):
             h = stage(h, emb, context, None)
             if number == 0:

@@ -11,14 +11,14 @@ from torch.nn import functional as F
 from .. import adapter as adapters
 from .. import palettes
 from . import losses
-from .autoencoder import Autoencoder
+from .autoencoder import PATCH, Autoencoder
 from .data import Batch, Shard, draw_batch, paint
 from .judge import Judge
 from .networks import UNET, ControlNet, TextEncoder, UNet, UNetConfig
 from .run import device
 
 LossOf = Callable[[int, torch.Generator], tuple[Tensor, dict[str, float]]]
-GROUNDING_WEIGHT = 0.3
+GROUNDING_WEIGHT, READING_WEIGHT = 0.3, 0.03
 
 
 class Base(nn.Module):
@@ -29,8 +29,9 @@ class Base(nn.Module):
         self.text, self.unet = TextEncoder(), UNet(config)
 
 
-def _noise(batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    t = torch.randint(losses.STEPS, (len(batch.latent),), generator=generator)
+def _noise(batch: Batch, generator: torch.Generator, late: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+    """(x_t, v, t) at uniform timesteps, or with `late` at the larger of two uniform ones."""
+    t = torch.randint(losses.STEPS, (2 if late else 1, len(batch.latent)), generator=generator).amax(0)
     noise = torch.randn(batch.latent.shape, generator=generator)
     x, v = losses.noised(batch.latent, noise, t)
     where = device()
@@ -133,7 +134,8 @@ def factor_loss(factor: Factor, shard: Shard, size: int) -> LossOf:
 
 
 class Image(nn.Module):
-    """The image factor: a ControlNet on the frozen base."""
+    """The image factor: a ControlNet on the frozen base. `reader` (training only) names the classes that the hint's features
+    show, so that the hint is understood before the zero convolutions open."""
 
     def __init__(self, base: Base) -> None:
         super().__init__()
@@ -141,22 +143,45 @@ class Image(nn.Module):
         self.control = ControlNet(base.unet.config)
         self.control.start_from(base.unet)
         self.control.requires_grad_(True)
+        self.reader = nn.Conv2d(base.unet.config.channels, len(palettes.COCO), 1)
 
-    def forward(self, x: Tensor, hint: Tensor, t: Tensor, context: Tensor) -> Tensor:
-        return self.base.unet(x, t, context, control=self.control(x, hint, t, context))
+    def forward(self, x: Tensor, hint: Tensor, t: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """(v, class scores of the hint at the latent's size)."""
+        guided = self.control.input_hint_block(hint)
+        return self.base.unet(x, t, context, control=self.control(x, guided, t, context)), self.reader(guided)
+
+
+def worn(hint: Tensor, generator: torch.Generator) -> Tensor:
+    """True map pictures B x 3 x H x W as sampled ones look: a third as they are, a third blurred and noisy (an autoencoder's),
+    a third with void where the blur would leave no colour of the palette near (decoded and painted again)."""
+    soft = F.avg_pool2d(F.pad(hint, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    void = torch.tensor(palettes.COCO.labels[palettes.COCO.void].rgb)[:, None, None] / 255
+    far = (soft - hint).square().sum(1, keepdim=True).sqrt() > palettes.MARGIN / 255
+    noisy = (soft + 0.03 * torch.randn(hint.shape, generator=generator)).clamp(0, 1)
+    kind = torch.randint(3, (len(hint), 1, 1, 1), generator=generator)
+    return torch.where(kind == 0, hint, torch.where(kind == 1, noisy, torch.where(far, void, hint)))
 
 
 def image_loss(image: Image, shard: Shard, size: int) -> LossOf:
-    """v-loss on pictures with the true map as the hint."""
+    """v-loss on pictures with the true map, worn, as the hint, plus the reading of the hint.
+
+    Noise is drawn towards the high levels, where the layout is decided, and captions are dropped more often than in the
+    base's training, so that the map is followed for what it shows and not only as a place for the caption's words.
+    """
 
     def loss_of(_step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        batch = draw_batch(shard, "image", size, generator)
-        x, v, t = _noise(batch, generator)
-        hint = palettes.encode(batch.labels).permute(0, 3, 1, 2).to(x.device)
+        batch = draw_batch(shard, "image", size, generator, dropout=0.3)
+        x, v, t = _noise(batch, generator, late=True)
+        hint = worn(palettes.encode(batch.labels).permute(0, 3, 1, 2), generator).to(x.device)
         with torch.no_grad():
             context = image.base.text(batch.tokens.to(x.device))
-        mse = F.mse_loss(image(x, hint, t, context), v)
-        return mse, {"v": float(mse.detach())}
+        out, read = image(x, hint, t, context)
+        y, column = torch.randint(
+            PATCH, (2,), generator=generator
+        ).tolist()  # one pixel of each cell, another every step
+        mse = F.mse_loss(out, v)
+        named = F.cross_entropy(read, batch.labels[:, y::PATCH, column::PATCH].long().to(x.device))
+        return mse + READING_WEIGHT * named, {"v": float(mse.detach()), "read": float(named.detach())}
 
     return loss_of
 
@@ -194,7 +219,7 @@ def decoder_loss(model: Autoencoder, pictures, labels, size: int, crop: int = 64
 
 
 def judge_loss(judge: Judge, classes: tuple[int, ...], pictures, labels, size: int) -> LossOf:
-    """Cross-entropy of the judge on real pictures, with brightness and small-noise augmentation."""
+    """Cross-entropy of the judge on real pictures, augmented by brightness, noise and blur of many strengths."""
     to_class = torch.full((256,), 0, dtype=torch.long)
     to_class[list(classes)] = torch.arange(len(classes))
 
@@ -206,7 +231,7 @@ def judge_loss(judge: Judge, classes: tuple[int, ...], pictures, labels, size: i
             real, truth = real.flip(3), truth.flip(2)
         gain = 1 + 0.15 * torch.randn(size, 1, 1, 1, generator=generator)
         real = (real * gain + 0.03 * torch.randn(real.shape, generator=generator)).clamp(0, 1)
-        if torch.rand((), generator=generator) < 0.5:
+        for _ in range(int(torch.randint(3, (), generator=generator))):
             real = F.avg_pool2d(F.pad(real, (1, 1, 1, 1), mode="replicate"), 3, 1)
         dy, dx = torch.randint(0, 2, (2,), generator=generator).tolist()  # one of the four pixels of each coarse cell
         truth = truth[:, dy::2, dx::2].contiguous()

@@ -39,8 +39,9 @@ class Family:
 
     def image(self, hint: Tensor) -> Velocity:
         """The image factor under map pictures B x H x W x 3 in 0..1."""
-        picture = torch.cat([hint, hint]).permute(0, 3, 1, 2)
-        return lambda x, t, context: self.base.unet(x, t, context, control=self.control(x, picture, t, context))
+        with torch.no_grad():
+            guided = self.control.input_hint_block(torch.cat([hint, hint]).permute(0, 3, 1, 2))
+        return lambda x, t, context: self.base.unet(x, t, context, control=self.control(x, guided, t, context))
 
 
 def _part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

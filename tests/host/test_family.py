@@ -66,7 +66,7 @@ def test_image_factor(tiny, family, comfy_host):
     changed = 0.0
     for x, t, context, out in calls:
         picture = hint.permute(0, 3, 1, 2).expand(len(x), -1, -1, -1)
-        control = family.control(x.float(), picture, t, context)
+        control = family.control(x.float(), family.control.input_hint_block(picture), t, context)
         expected = family.base.unet(x.float(), t, context, control=control)
         torch.testing.assert_close(out.float(), expected, atol=5e-3, rtol=5e-3)
         changed = max(changed, float((expected - family.base.unet(x.float(), t, context)).abs().max()))

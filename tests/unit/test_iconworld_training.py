@@ -8,7 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from comfyui_fgdm.iconworld import autoencoder, data, judge, losses, run
+from comfyui_fgdm import palettes
+from comfyui_fgdm.iconworld import autoencoder, data, judge, losses, parts, run
 from comfyui_fgdm.iconworld.captions import make_caption
 from comfyui_fgdm.iconworld.draw import draw_scene
 from comfyui_fgdm.iconworld.networks import ControlNet, TextEncoder, UNet
@@ -110,10 +111,16 @@ def test_control_and_adapter_start_and_change_as_they_should():
     x, t = torch.randn(2, 12, 16, 16), torch.tensor([500, 10])
     context = base.text(torch.randint(0, 100, (2, 48)))
     plain = base.unet(x, t, context)
-    image = Image(base)
-    torch.testing.assert_close(image(x, torch.rand(2, 3, 128, 128), t, context), plain, atol=0, rtol=0)
+    image, hint = Image(base), torch.rand(2, 3, 128, 128)
+    out, read = image(x, hint, t, context)
+    torch.testing.assert_close(out, plain, atol=0, rtol=0)
+    assert read.shape == (2, 183, 16, 16)
     nn.init.normal_(image.control.zero_convs[3][0].weight, std=0.1)
-    assert (image(x, torch.rand(2, 3, 128, 128), t, context) - plain).abs().max() > 1e-4
+    changed = image(x, hint, t, context)[0]
+    assert (changed - plain).abs().max() > 1e-4
+    assert (image(x, hint.flip(2), t, context)[0] - changed).abs().max() > 1e-5, (
+        "the hint is seen from the first step on"
+    )
     factor = Factor(base, rank=4)
     with_adapter = factor(x, t, context)
     assert (with_adapter - plain).abs().max() > 1e-4
@@ -184,6 +191,38 @@ def test_a_resumed_run_is_the_unbroken_one(tmp_path):
     assert json.loads((tmp_path / "a" / "toy.log.jsonl").read_text().splitlines()[-1])["step"] == 300
     averaged = run.load_ema(Toy(), tmp_path / "a" / "toy.pt")
     torch.testing.assert_close(averaged.line.weight, whole.line.weight, atol=0, rtol=0)
+
+
+def test_the_rate_falls_to_zero_and_starts_anew():
+    budget = run.Budget(samples=8 * 100, batch=8, lr=2.0, warmup=4, restart=8 * 40)
+    rates = [budget.rate(step) for step in range(100)]
+    for first, last in ((0, 40), (40, 100)):
+        cycle = rates[first:last]
+        assert cycle[0] == pytest.approx(0.5), "a quarter of the warm-up"
+        assert 1.9 < max(cycle) <= 2.0 and cycle.index(max(cycle)) <= 4
+        assert cycle[-1] < 0.005
+    assert rates[70] == pytest.approx(1.0), "half-way down the second cosine"
+    once = run.Budget(samples=8 * 100, batch=8, lr=2.0, warmup=4)
+    assert once.rate(50) == pytest.approx(1.0)
+
+
+def test_worn_maps_are_clean_or_soft_or_void_at_borders():
+    labels = torch.full((300, 16, 16), 123)
+    labels[:, 4:12, 4:12] = 17
+    clean = palettes.encode(labels).permute(0, 3, 1, 2)
+    worn = parts.worn(clean, torch.Generator().manual_seed(0))
+    same = (worn == clean).flatten(1).all(1)
+    void = palettes.COCO.void
+    read = palettes.decode(worn.permute(0, 2, 3, 1), palettes.COCO, (17, 123))
+    voided = (read == void).flatten(1).any(1) & (worn[:, :, 7, 7] == clean[:, :, 7, 7]).all(1)
+    assert 70 < int(same.sum()) < 130 and 70 < int((voided & ~same).sum()) < 130
+    assert (read[:, 6:10, 6:10] == 17).all() and (read[:, 0, :] == 123).all(), (
+        "the inside of a thing is never worn away"
+    )
+    border = torch.ones(16, 16, dtype=torch.bool)
+    border[5:11, 5:11] = False
+    border[:3], border[13:], border[:, :3], border[:, 13:] = False, False, False, False
+    assert not (read[voided] == void)[:, ~border].any()
 
 
 def test_shards_ground_words_in_the_masks_of_what_they_name(tmp_path):

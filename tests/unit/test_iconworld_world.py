@@ -226,3 +226,21 @@ def test_layers_are_drawn_from_back_to_front():
     assert order == sorted(order) and all(entity < STUFF_ENTITY for entity in order)
     bases = [scene.layout.instances[entity - 1].base for entity in order]
     assert bases == sorted(bases)
+
+
+def test_holes_belong_to_the_thing_on_maps_and_show_what_is_behind_in_pictures():
+    ring = np.zeros((80, 80, 4), np.uint8)
+    y, x = np.mgrid[:80, :80] - 39.5
+    distance = np.hypot(x, y)
+    ring[(distance < 39) & (distance > 34)] = (255, 0, 255, 255)
+    bicycle = classes.THINGS[1]
+    bank = {**BANK, bicycle.index: [replace(icon, rgba=ring, tints={}) for icon in BANK[bicycle.index]]}
+    layout = sample_layout(3, WORLD, bank)
+    instance = replace(layout.instances[0], index=bicycle.index, number=0, tint=None, x=0.5, base=0.9, height=0.6)
+    scene = draw_scene(replace(layout, instances=(instance,), elements=()), bank, 128)
+    empty = draw_scene(replace(layout, instances=(), elements=()), bank, 128)
+    middle = round(0.6 * 128)
+    assert (scene.labels[middle - 20 : middle + 20, 44:84] == bicycle.index).all()
+    np.testing.assert_array_equal(
+        scene.image[middle - 10 : middle + 10, 54:74], empty.image[middle - 10 : middle + 10, 54:74]
+    )
