@@ -98,6 +98,7 @@ class SampleMaps(io.ComfyNode):
         cls, model, factor, positive, negative, vae, objects, seed, count, steps, cfg, sampler, scheduler, width, height,
         batch_size,
     ) -> io.NodeOutput:  # fmt: skip
+        from ..comfyui_fgdm.host.progress import show_result
         from ..comfyui_fgdm.host.reading import score_maps
         from ..comfyui_fgdm.host.search import MapSettings, sample_maps
 
@@ -107,6 +108,7 @@ class SampleMaps(io.ComfyNode):
         )  # fmt: skip
         maps = sample_maps(model, factor, positive, negative, vae, seed, settings)
         result = score_maps(maps, objects, factor, seed=seed)
+        show_result(result.chart)
         return io.NodeOutput(
             maps[result.best],
             maps,

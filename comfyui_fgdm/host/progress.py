@@ -41,6 +41,15 @@ class CandidateProgress:
         self.bar.update_absolute(len(self.done) * self.steps, self.total, sheet(self.done))
 
 
+def show_result(chart: torch.Tensor) -> None:
+    """Make a chart (1, H, W, 3) the last preview of the running node, in its full size.
+
+    The classic front end keeps a node's last live preview on top of the pictures it puts out.
+    """
+    picture = Image.fromarray(chart[0].float().clamp(0, 1).mul(255).round().to(device="cpu", dtype=torch.uint8).numpy())
+    comfy.utils.ProgressBar(1).update_absolute(1, 1, ("PNG", picture, None))
+
+
 def sheet(pictures: list[Image.Image]) -> tuple[str, Image.Image, int]:
     """Pictures side by side in a near-square grid, as a preview for the host's progress bar.
 

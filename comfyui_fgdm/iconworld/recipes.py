@@ -36,8 +36,8 @@ CPU = Recipe(
     rank=32,
     budgets={
         "autoencoder": Budget(44_800, 16, 1.5e-3, warmup=50, ema=0.995, weight_decay=0.0),
-        "judge": Budget(96_000, 16, 2e-3),
-        "selector": Budget(32_000, 16, 2e-3, ema=0.995),
+        "judge": Budget(64_000, 16, 2e-3),
+        "selector": Budget(24_000, 16, 2e-3, ema=0.995),
         "base": Budget(141_000, 32, 1e-3, restart=61_000),
         "segmentation": Budget(35_200, 32, 2e-3),
         "image": Budget(19_200, 32, 2e-3, ema=0.99),

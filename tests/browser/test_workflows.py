@@ -23,11 +23,27 @@ RUN = """async () => {
   return queued ? await ended : 'refused: ' + JSON.stringify(app.lastNodeErrors)
 }"""
 
-# Widths of the pictures a node shows: in the page in Nodes 2.0, drawn by the node itself on the classic canvas.
+# Sizes "width x height" of the pictures a node shows: in the page in Nodes 2.0, drawn by the node itself on the classic canvas.
 SHOWN = """([type, vue]) => app.graph.nodes.filter((node) => node.type === type).flatMap((node) => {
   const inPage = [...document.querySelectorAll(`[data-node-id="${node.id}"] img`)]
-  return (vue ? inPage : node.imgs ?? []).filter((img) => img.complete).map((img) => img.naturalWidth)
+  return (vue ? inPage : node.imgs ?? []).filter((img) => img.complete).map((img) => `${img.naturalWidth} x ${img.naturalHeight}`)
 })"""
+
+# Sizes of the charts that the nodes of the graph have put out, read from their files.
+CHARTS = """async () => {
+  const nodes = app.graph.nodes.filter((node) => ['FGDM_SampleMaps', 'FGDM_BestOfN'].includes(node.type))
+  const files = nodes.flatMap((node) => app.nodeOutputs[node.id]?.images ?? [])
+  return await Promise.all(files.map(async (file) => {
+    const answer = await app.api.fetchApi('/view?' + new URLSearchParams(file))
+    const picture = await createImageBitmap(await answer.blob())
+    return `${picture.width} x ${picture.height}`
+  }))
+}"""
+
+# Every seed of the graph, changed by an amount that depends on a text.
+OTHER_SEEDS = """(text) => app.graph.nodes.flatMap((node) => node.widgets ?? [])
+  .filter((widget) => ['seed', 'noise_seed'].includes(widget.name))
+  .forEach((widget) => { widget.value = widget.value + text.length })"""
 
 
 def open_template(page: Any, name: str) -> None:
@@ -54,12 +70,19 @@ def assert_nothing_is_missing(page: Any) -> None:
 def test_template_opens_runs_and_shows_chart_and_image(page: Any, renderer: str, name: str) -> None:
     open_template(page, name)
     assert_nothing_is_missing(page)
+    page.evaluate(OTHER_SEEDS, renderer)  # what the server has cached is not put out again
     assert page.evaluate(RUN) == "success"
 
     vue = renderer == "nodes2"
-    chart_node = "FGDM_SampleMaps" if name == MAIN else "FGDM_BestOfN"
-    for kind in (chart_node, "SaveImage"):
-        page.wait_for_function(f"(args) => ({SHOWN})(args).some((width) => width > 0)", arg=[kind, vue], timeout=30_000)
+    charts = page.evaluate(CHARTS)
+    assert charts, "a chart is put out"
+    for kind, sizes in (("FGDM_SampleMaps" if name == MAIN else "FGDM_BestOfN", charts), ("SaveImage", ["128 x 128"])):
+        # A live preview that stays on top of the chart has another size.
+        page.wait_for_function(
+            f"([sizes, ...args]) => ({SHOWN})(args).some((size) => sizes.includes(size))",
+            arg=[sizes, kind, vue],
+            timeout=30_000,
+        )
     if vue:
         assert page.locator("[data-node-id]").count() >= len(page.evaluate("() => app.graph.nodes"))
 
