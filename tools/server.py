@@ -95,6 +95,7 @@ class Server:
         command += ["--database-url", "sqlite:///:memory:", "--disable-api-nodes", "--disable-auto-launch"]
         # No model of this pack comes from a hub: let a library that would ask one fail at once instead.
         environment = os.environ | {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
+        environment["FGDM_SERVER_OF"] = str(os.getpid())
         with self.log_path.open("wb") as log:
             self._process = subprocess.Popen(
                 [*command, *self._options],

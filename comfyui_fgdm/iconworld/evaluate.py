@@ -21,9 +21,10 @@ from ..noise import candidate_batch
 from ..objects import ObjectItem, ObjectQuery
 from . import export, icons, shipped
 from . import judge as judges
+from .autoencoder import PatchEncoder
 from .captions import make_caption
 from .classes import STUFF_BY_INDEX, THING_BY_INDEX
-from .data import make_pool
+from .draw import draw_scene
 from .recipes import Recipe
 from .sample import base_velocity, ddim, encode
 from .scenes import World, held_out, sample_layout
@@ -101,7 +102,8 @@ def measure(
     plain = family.decode(
         ddim(base_velocity(family.base), noise[:tries], context[:tries], empty[:tries], IMAGE_STEPS, IMAGE_CFG)
     )
-    by_judge = recall.score(judge(plain), prompt.query).recall
+    plain_read = judge(plain)
+    by_judge = recall.score(plain_read, prompt.query).recall
     baseline = {}
     if selector:
         picked = int(recall.best(recall.score(selector(plain), prompt.query))[0])
@@ -123,9 +125,11 @@ def measure(
         "shuffled_best": float(shuffled.recall.max()),
         "spurious_mean": float(scores.spurious.float().mean()),
         "a_plain_1": float(by_judge[0]),
+        "a_for_another_prompt": _recall_of(plain_read[0], other.query),
         **baseline,
         "c_fgdm_1": float(final[0]),
         "d_fgdm_best_of_10": float(final[1]),
+        "d_for_another_prompt": _recall_of(read[1], other.query),
         "map_kept_in_image": float(agreement),
     }
 
@@ -167,26 +171,51 @@ def summary(rows: list[dict]) -> dict:
     }
 
 
-def instruments(judge: judges.Reader, world: World, bank, count: int = 200, size: int = 128) -> dict:
-    """What the instruments read on true scenes: the judge's recall and accuracy on real pictures, in known and held-out style,
-    and the recall of the true maps themselves."""
+def instruments(
+    judge: judges.Reader,
+    family: shipped.Family,
+    encoder: PatchEncoder,
+    world: World,
+    bank,
+    count: int = 100,
+    size: int = 128,
+) -> dict:
+    """What the instruments read on true scenes, in known and held-out style: the judge on real pictures, on the same pictures
+    through the autoencoder, and on images made from their true maps (the image factor alone, no sampled map); and the recall
+    of the true maps themselves."""
     result = {}
     for name, scenes in (("known style", world), ("held-out style", world.held_out_style())):
-        pictures, labels = make_pool(FIRST_SEED // 2, count, scenes, bank, size)
-        truth = torch.from_numpy(labels.astype(np.int64))
-        read = judge(torch.from_numpy(pictures).float() / 255)
-        recalls, ceiling = [], []
-        for k in range(count):
-            things = tuple(sorted(set(truth[k].unique().tolist())))
-            query = ObjectQuery(items=tuple(_item(i) for i in things))
-            recalls.append(float(recall.score(read[k : k + 1], query).recall[0]))
-            ceiling.append(float(recall.score(truth[k : k + 1], query).recall[0]))
+        layouts = [sample_layout(FIRST_SEED // 2 + k, scenes, bank) for k in range(count)]
+        drawn = [draw_scene(layout, bank, size) for layout in layouts]
+        truth = torch.from_numpy(np.stack([scene.labels for scene in drawn]).astype(np.int64))
+        pictures = torch.from_numpy(np.stack([scene.image for scene in drawn])).float() / 255
+        with torch.no_grad():
+            rebuilt = family.decode(encoder(pictures.permute(0, 3, 1, 2)))
+        made = []
+        for k, layout in enumerate(layouts):
+            noise = candidate_batch(layout.seed, [0], (family.base.unet.config.latent, size // 8, size // 8))
+            context, empty = encode(family.base, [make_caption(layout, layout.seed).text])
+            velocity = family.image(palettes.encode(truth[k : k + 1]))
+            made.append(family.decode(ddim(velocity, noise, context, empty, IMAGE_STEPS, IMAGE_CFG)))
+        queries = [ObjectQuery(tuple(_item(i) for i in sorted(set(labels.unique().tolist())))) for labels in truth]
+        readings = {
+            "real pictures": judge(pictures),
+            "real pictures through the autoencoder": judge(rebuilt),
+            "images from true maps": judge(torch.cat(made)),
+            "true maps": truth,
+        }
         result[name] = {
-            "judge pixel accuracy": round(float((read == truth).float().mean()), 4),
-            "judge recall": round(float(np.mean(recalls)), 4),
-            "recall of the true maps": round(float(np.mean(ceiling)), 4),
+            what: {
+                "recall": round(float(np.mean([_recall_of(read[k], queries[k]) for k in range(count)])), 4),
+                "pixels": round(float((read == truth).float().mean()), 4),
+            }
+            for what, read in readings.items()
         }
     return result
+
+
+def _recall_of(labels: torch.Tensor, query: ObjectQuery) -> float:
+    return float(recall.score(labels[None], query).recall[0])
 
 
 def sample_sheet(count: int, family: shipped.Family, recipe: Recipe, path: Path) -> None:
@@ -242,11 +271,15 @@ def main(folder: Path, recipe: Recipe, count: int, part: str, out: Path) -> None
         "machine": f"{platform.machine()} {platform.processor() or ''}, {torch.get_num_threads()} threads",
         "date": time.strftime("%Y-%m-%d"),
     }
-    if (folder / "bank.npz").exists():
-        report["instruments"] = instruments(judge, recipe.world, icons.load_bank(folder / "bank.npz"), size=recipe.size)
+    if (folder / "bank.npz").exists() and (folder / "encoder.pt").exists():
+        encoder = PatchEncoder()
+        encoder.load_state_dict(torch.load(folder / "encoder.pt", weights_only=True))
+        bank = icons.load_bank(folder / "bank.npz")
+        report["instruments"] = instruments(judge, family, encoder, recipe.world, bank, size=recipe.size)
     else:
         print(
-            f"eval: no icons in {folder}, so the judge itself is not measured; `python -m comfyui_fgdm.iconworld icons` fetches them"
+            f"eval: no training data in {folder}, so the instruments themselves are not measured; "
+            "`python -m comfyui_fgdm.iconworld data` makes it"
         )
     (out / "report.json").write_text(json.dumps(report, indent=1))
     print(json.dumps(report, indent=1))
