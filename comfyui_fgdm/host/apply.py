@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Mapping
+
 import comfy.lora
 import comfy.model_sampling
 import comfy.patcher_extension
@@ -9,10 +12,13 @@ import torch
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from comfy.ldm.modules.diffusionmodules.util import timestep_embedding
 
-from ..adapter import AdapterKind
+from ..adapter import AdapterKind, LoraPair
+from ..conditions import adapter_input
 from .factor import Factor
 
 KEY = "fgdm_factor"
+PARENTS = "fgdm_parents"
+"""Entry of the transformer options that holds the current values of variables, by name, while a graph is sampled."""
 
 
 class FactorMismatchError(ValueError):
@@ -36,8 +42,16 @@ class FactorWrapper:
         blocks: list[int],
         strength: float,
         sigma_range: tuple[float, float] | None,
+        parents: tuple[str, ...] = (),
+        values: Mapping[str, torch.Tensor] | None = None,
+        null: bool = False,
+        low_rank: Mapping[str, LoraPair] | None = None,
     ):
+        self.low_rank = low_rank or {}  # added at each call, where the loaded weights are shared with other variables
         self.network = network
+        self.parents = parents
+        self.values = values or {}  # latents of the parents, scaled as the model's own
+        self.null = null
         self.kind = kind
         self.blocks = blocks
         self.strength = strength
@@ -49,9 +63,13 @@ class FactorWrapper:
             emb = None
             if self.kind is AdapterKind.TIME:
                 emb = unet_embedding(executor.class_obj, x, timesteps, y, options)
-            features = dict(zip(self.blocks, self.network(x, emb)))
+            values = {**self.values, **options.get(PARENTS, {})}
+            chunks = options.get("cond_or_uncond") or (0,)
+            source = adapter_input(x, self.parents, values, self.network.spec.in_channels, chunks, self.null)
+            features = dict(zip(self.blocks, self.network(source, emb)))
             options = with_input_block_patch(options, lambda h, o: self._add(h, o, features))
-        return executor(x, timesteps, context, y, control, options, **kwargs)
+        with low_rank_weights(executor.class_obj, self.low_rank, self.strength):
+            return executor(x, timesteps, context, y, control, options, **kwargs)
 
     def _active(self, options) -> bool:
         if self.sigma_range is None:
@@ -66,13 +84,25 @@ class FactorWrapper:
         return h + feature if self.strength == 1.0 else h + self.strength * feature
 
 
-def apply_factor(model, factor: Factor, strength: float = 1.0, start_percent: float = 0.0, end_percent: float = 1.0):
+def apply_factor(
+    model,
+    factor: Factor,
+    strength: float = 1.0,
+    start_percent: float = 0.0,
+    end_percent: float = 1.0,
+    parents: Mapping[str, torch.Tensor] | None = None,
+    on_the_fly: bool = False,
+):
     """A clone of ``model`` whose UNet carries the factor; ``model`` itself is left as it is.
 
     strength:  multiplies the features and the low-rank deltas; 0 gives the plain model bit for bit.
     start_percent, end_percent:  part of the noise schedule in which the features are added, 0..1
         as in core's ControlNet nodes, read from the model's schedule now. Low-rank deltas,
         where a file has them, hold for all steps.
+    parents:  latents (B, C, h, w) of the variables the factor is conditioned on, by name, as a LATENT has them
+        (not scaled); a sampled graph gives them itself.
+    on_the_fly:  add low-rank deltas at every call instead of to the loaded weights, for runs in which other
+        variables use the same loaded weights without them.
     Raises FactorMismatchError if the factor belongs to another base family.
     """
     if not 0.0 <= start_percent <= end_percent <= 1.0:
@@ -89,12 +119,17 @@ def apply_factor(model, factor: Factor, strength: float = 1.0, start_percent: fl
     if (start_percent, end_percent) != (0.0, 1.0):
         sampling = model.get_model_object("model_sampling")
         sigma_range = (sampling.percent_to_sigma(start_percent), sampling.percent_to_sigma(end_percent))
-    wrapper = FactorWrapper(factor.patcher.model, factor.spec.kind, blocks, strength, sigma_range)
+    process = model.model.process_latent_in
+    wrapper = FactorWrapper(
+        factor.patcher.model, factor.spec.kind, blocks, strength, sigma_range, factor.info.parents,
+        {name: process(value) for name, value in (parents or {}).items()}, getattr(factor.info, "null_condition", False),
+        factor.lora if on_the_fly else None,
+    )  # fmt: skip
     patched.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL, KEY, wrapper)
 
     others = [m for m in patched.get_additional_models_with_key(KEY) if not m.is_clone(factor.patcher)]
     patched.set_additional_models(KEY, [*others, factor.patcher])
-    if factor.lora:
+    if factor.lora and not on_the_fly:
         add_low_rank(patched, factor, strength)
     return patched
 
@@ -113,7 +148,9 @@ def check_fit(model, factor: Factor) -> list[int]:
     wrong = []
     if tuple(spec.widths) != widths:
         wrong.append(f"level widths {list(spec.widths)} against {list(widths)} of the model")
-    if spec.in_channels != unet.in_channels:
+    count = len(factor.info.parents)
+    readable = [n * unet.in_channels for n in ((count, count + 1) if count else (1,))]
+    if spec.in_channels not in readable:
         wrong.append(f"{spec.in_channels} latent channels against {unet.in_channels} of the model")
     if spec.kind is AdapterKind.TIME and spec.emb_channels != 4 * unet.model_channels:
         wrong.append(f"a time embedding of {spec.emb_channels} against {4 * unet.model_channels} of the model")
@@ -155,6 +192,30 @@ def unet_embedding(unet: UNetModel, x, timesteps, y, options) -> torch.Tensor:
     if unet.num_classes is not None:
         emb = emb + unet.label_emb(y)
     return emb
+
+
+@contextlib.contextmanager
+def low_rank_weights(unet: UNetModel, pairs: Mapping[str, LoraPair], strength: float) -> Iterator[None]:
+    """While this lasts, the UNet's layers use their weights with the low-rank deltas added; the weights stay as they are."""
+    before = []
+    try:
+        for key, pair in pairs.items():
+            layer = unet.get_submodule(key.removesuffix(".weight"))
+            before.append((layer, layer.weight_function))
+            layer.weight_function = [*layer.weight_function, _Delta(pair, strength)]
+        yield
+    finally:
+        for layer, functions in before:
+            layer.weight_function = functions
+
+
+class _Delta:
+    def __init__(self, pair: LoraPair, strength: float):
+        self.pair, self.strength = pair, strength
+
+    def __call__(self, weight: torch.Tensor) -> torch.Tensor:
+        delta = self.pair.up.to(weight) @ self.pair.down.to(weight)
+        return weight + self.strength * delta.reshape(weight.shape)
 
 
 def with_input_block_patch(options: dict, patch) -> dict:

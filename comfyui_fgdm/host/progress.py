@@ -41,6 +41,23 @@ class CandidateProgress:
         self.bar.update_absolute(len(self.done) * self.steps, self.total, sheet(self.done))
 
 
+class GraphProgress:
+    """Steps of a graph: passes them on to core's callback, and shows all variables in the making side by side."""
+
+    def __init__(self, model, callback):
+        self.callback = callback
+        self.previewer = latent_preview.get_previewer(model.load_device, model.model.latent_format)
+
+    def step(self, step: int, x0, x, total: int) -> None:
+        """x0: of all variables, a tensor or core's pack of several."""
+        if self.callback is not None:
+            self.callback(step, x0, x, total)
+        parts = x0.unbind() if x0.is_nested else [x0]
+        if self.previewer is not None and len(parts) > 1:
+            pictures = [self.previewer.decode_latent_to_preview(part[:1]) for part in parts]
+            comfy.utils.ProgressBar(total).update_absolute(step + 1, total, sheet(pictures))
+
+
 def show_result(chart: torch.Tensor) -> None:
     """Make a chart (1, H, W, 3) the last preview of the running node, in its full size.
 

@@ -1,0 +1,59 @@
+"""What a factor's adapter reads: the noisy latent itself, or the latents of its parents, at any batch and size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+class MissingParentError(ValueError):
+    """A factor that is conditioned on a variable runs without a value for it."""
+
+
+def adapter_input(
+    x: Tensor,
+    names: Sequence[str],
+    values: Mapping[str, Tensor],
+    in_channels: int,
+    chunks: Sequence[int] = (0,),
+    null: bool = False,
+) -> Tensor:
+    """The adapter's input B x in_channels x h x w for the UNet's input x, B x C x h x w.
+
+    names: the factor's parents, in the order of its training; none: the adapter reads x. values: their latents (scaled
+    like x, of any size and batch). With n parents the channels tell what was trained: n * C are the parents, (n + 1) * C
+    are x and then the parents. chunks: what the equal parts of the batch are, 0 with the prompt and 1 without
+    (guidance); null: parts of kind 1 see no parents (zeros), for factors that were trained so.
+    MissingParentError names a parent without a value, ValueError a number of channels that fits neither way.
+    """
+    if not names:
+        return x
+    missing = [name for name in names if name not in values]
+    if missing:
+        raise MissingParentError(
+            f"the factor is conditioned on {', '.join(names)}, but there is no value for {' and '.join(missing)}: "
+            "connect one, or add that variable to the graph"
+        )
+    part = len(x) // len(chunks)
+    seen = torch.cat([_fit(values[name].to(x), x.shape[2:], part) for name in names], 1)
+    seen = torch.cat([torch.zeros_like(seen) if null and kind else seen for kind in chunks])
+    if seen.shape[1] == in_channels:
+        return seen
+    if seen.shape[1] + x.shape[1] == in_channels:
+        return torch.cat([x, seen], 1)
+    raise ValueError(
+        f"the factor reads {in_channels} channels, which are neither the {seen.shape[1]} of {', '.join(names)} nor these "
+        f"with the {x.shape[1]} of the latent: the values come from another kind of model"
+    )
+
+
+def _fit(value: Tensor, size: Sequence[int], batch: int) -> Tensor:
+    """A latent resized (bilinearly) to `size`, its batch repeated or cut to `batch`."""
+    if value.shape[2:] != torch.Size(size):
+        value = F.interpolate(value, size=tuple(size), mode="bilinear", antialias=True)
+    if len(value) == batch:
+        return value
+    return value.repeat(-(-batch // len(value)), 1, 1, 1)[:batch]

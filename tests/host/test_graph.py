@@ -1,0 +1,329 @@
+"""Factor graphs in the host: joint runs against core's KSampler, against an Euler loop written out, and against fixed parents."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+IMAGE_FACTOR = "fgdm-iconworld-image.safetensors"
+STEPS = 3
+
+
+@pytest.fixture(scope="module")
+def graphs(comfy_host):
+    return comfy_host.engine("comfyui_fgdm.host.graphs")
+
+
+@pytest.fixture(scope="module")
+def joint(comfy_host):
+    return comfy_host.engine("comfyui_fgdm.host.joint")
+
+
+@pytest.fixture(scope="module")
+def net(comfy_host):
+    return comfy_host.call("ControlNetLoader", control_net_name=IMAGE_FACTOR)[0]
+
+
+@pytest.fixture(scope="module")
+def depth(tiny, make_factor):
+    """A factor with random weights that is conditioned on the segmentation."""
+    return tiny.load(
+        make_factor(
+            "random-depth.safetensors", "time_adapter", variable="depth", parents=["segmentation"], palette=None
+        )
+    )
+
+
+class Fixed:
+    """NOISE that is what it was made with."""
+
+    seed = 0
+
+    def __init__(self, noise):
+        self.noise = noise
+
+    def generate_noise(self, _latent):
+        return self.noise
+
+
+class Setup:
+    """Short ways to build variables of the tiny family and to run graphs of them."""
+
+    def __init__(self, tiny, graphs, joint, host):
+        self.tiny, self.graphs, self.joint, self.host = tiny, graphs, joint, host
+
+    def variable(self, name, seed=5, size=64, batch=1, text="a dog on the grass", cfg=3.0, **fields):
+        latent = fields.pop("latent", self.tiny.latent(batch, size))
+        return self.graphs.Sampled(
+            name, fields.pop("model", self.tiny.model), self.tiny.encode(text), self.tiny.encode(""), cfg, latent, seed,
+            **fields,
+        )  # fmt: skip
+
+    def graph(self, *nodes):
+        return self.graphs.Graph(tuple(nodes))
+
+    def run(self, graph, mode="joint", sampler="euler", steps=STEPS, scheduler="normal", vae=None, **settings):
+        """{name: latent} of a run through core's SamplerCustomAdvanced."""
+        sigmas = self.host.call("BasicScheduler", model=self.tiny.model, scheduler=scheduler, steps=steps, denoise=1.0)[
+            0
+        ]
+        guider = self.joint.make_guider(
+            graph, vae or self.tiny.vae, self.joint.Mode(mode), self.joint.GraphSettings(**settings)
+        )
+        chosen = self.host.call("KSamplerSelect", sampler_name=sampler)[0]
+        out = self.host.call(
+            "SamplerCustomAdvanced", noise=self.graphs.GraphNoise(graph), guider=guider, sampler=chosen, sigmas=sigmas,
+            latent_image=self.graphs.start_latent(graph),
+        )[0]  # fmt: skip
+        return {
+            n.name: self.graphs.result(out, graph, n.name)["samples"]
+            for n in graph.nodes
+            if n.name in self.names(graph)
+        }
+
+    def names(self, graph):
+        return [n.name for n in graph.sampled()]
+
+
+@pytest.fixture(scope="module")
+def setup(tiny, graphs, joint, comfy_host):
+    return Setup(tiny, graphs, joint, comfy_host)
+
+
+def ksample(host, model, setup, node, sampler="euler", steps=STEPS, positive=None, negative=None):
+    """What core makes of one variable: its KSampler, or for uni_pc, to which that gives other sigmas, its SamplerCustom."""
+    prompts = {"positive": positive or node.positive, "negative": negative or node.negative}
+    common = {"model": model, "cfg": node.cfg, "latent_image": node.latent, **prompts}
+    if sampler == "uni_pc":
+        sigmas = host.call("BasicScheduler", model=model, scheduler="normal", steps=steps, denoise=1.0)[0]
+        chosen = host.call("KSamplerSelect", sampler_name=sampler)[0]
+        out = host.call("SamplerCustom", add_noise=True, noise_seed=node.seed, sampler=chosen, sigmas=sigmas, **common)
+    else:
+        out = host.call(
+            "KSampler", seed=node.seed, steps=steps, sampler_name=sampler, scheduler="normal", denoise=1.0, **common
+        )
+    return out[0]["samples"]
+
+
+def same(a, b):
+    torch.testing.assert_close(a, b, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("mode", ["joint", "sequential"])
+@pytest.mark.parametrize("sampler", ["euler", "euler_ancestral", "dpmpp_2m", "heun", "euler_cfg_pp", "uni_pc"])
+def test_one_factor_is_the_ksampler_bit_for_bit(tiny, factor, setup, comfy_host, mode, sampler):
+    node = setup.variable("segmentation", factor=factor, batch=2)
+    found = setup.run(setup.graph(node), mode, sampler)
+    same(found["segmentation"], ksample(comfy_host, tiny.apply(factor), setup, node, sampler))
+
+
+def test_sequential_is_a_chain_of_ksamplers(tiny, factor, depth, net, setup, comfy_host):
+    seg = setup.variable("segmentation", factor=factor, seed=3)
+    deep = setup.variable("depth", factor=depth, seed=4, text="a horse", cfg=1.5)
+    image = setup.variable("image", seed=9, controls=(setup.graphs.Control(net, "segmentation", 0.8, 0.0, 0.9),))
+    found = setup.run(setup.graph(image, deep, seg), "sequential")
+    same(found["segmentation"], ksample(comfy_host, tiny.apply(factor), setup, seg))
+    apply = comfy_host.engine("comfyui_fgdm.host.apply").apply_factor
+    model = apply(tiny.model, depth, parents={"segmentation": found["segmentation"]})
+    same(found["depth"], ksample(comfy_host, model, setup, deep))
+    positive, negative = comfy_host.call(
+        "ControlNetApplyAdvanced", positive=image.positive, negative=image.negative, control_net=net,
+        image=tiny.decode(found["segmentation"]), strength=0.8, start_percent=0.0, end_percent=0.9,
+    )  # fmt: skip
+    same(found["image"], ksample(comfy_host, tiny.model, setup, image, positive=positive, negative=negative))
+
+
+@pytest.mark.parametrize("sampler", ["euler", "dpmpp_2m", "heun", "lms", "uni_pc", "res_multistep", "ddim", "deis"])
+def test_independent_variables_do_not_disturb_each_other(tiny, setup, comfy_host, sampler):
+    """Variables without links, run jointly at other sizes, prompts and guidance, are what KSampler makes of each alone."""
+    one = setup.variable("one", seed=1, size=64, text="a red car", cfg=2.0)
+    two = setup.variable("two", seed=2, size=96, text="a dog")
+    found = setup.run(setup.graph(one, two), "joint", sampler)
+    for node in (one, two):
+        alone = ksample(comfy_host, tiny.model, setup, node, sampler)
+        torch.testing.assert_close(found[node.name], alone, atol=2e-4, rtol=1e-4)
+
+
+def test_a_given_parent_makes_joint_and_sequential_equal(tiny, factor, depth, net, setup):
+    """Parents that are fixed: it does not matter when they are looked at."""
+    seg = setup.run(setup.graph(setup.variable("segmentation", factor=factor)))["segmentation"]
+    known = setup.graphs.Given("segmentation", seg)
+    graph = setup.graph(
+        known,
+        setup.variable("depth", factor=depth),
+        setup.variable("image", seed=8, controls=(setup.graphs.Control(net, "segmentation"),)),
+    )
+    together, in_turn = setup.run(graph, "joint"), setup.run(graph, "sequential")
+    for name in ("depth", "image"):
+        torch.testing.assert_close(together[name], in_turn[name], atol=2e-4, rtol=1e-4)
+    other = setup.run(setup.graph(setup.graphs.Given("segmentation", -seg), *graph.nodes[1:]), "joint")
+    assert (other["depth"] - together["depth"]).abs().max() > 1e-3, "the parent matters"
+
+
+def test_every_step_goes_from_parents_to_children(tiny, factor, depth, net, setup):
+    trace = []
+
+    def spied(name, channels=None):
+        model = tiny.model.clone()
+
+        def spy(executor, x, timesteps, *args, **kwargs):
+            trace.append((name, float(timesteps[0]), tuple(x.shape)))
+            return executor(x, timesteps, *args, **kwargs)
+
+        model.add_wrapper_with_key("diffusion_model", "a_test_spy", spy)
+        return model
+
+    graph = setup.graph(
+        setup.variable("image", model=spied("image"), size=96, controls=(setup.graphs.Control(net, "segmentation"),)),
+        setup.variable("depth", model=spied("depth"), factor=depth),
+        setup.variable("segmentation", model=spied("segmentation"), factor=factor),
+    )
+    found = setup.run(graph)
+    assert [name for name, _, _ in trace] == ["segmentation", "image", "depth"] * STEPS
+    times = [t for _, t, _ in trace]
+    assert all(times[3 * k] == times[3 * k + 1] == times[3 * k + 2] for k in range(STEPS))
+    assert all(times[3 * k] > times[3 * k + 3] for k in range(STEPS - 1))
+    assert {name: shape[-1] for name, _, shape in trace} == {"segmentation": 8, "image": 12, "depth": 8}
+    assert {name: value.shape[-1] for name, value in found.items()} == {"segmentation": 8, "image": 12, "depth": 8}
+
+
+@pytest.mark.parametrize("view", ["next latent", "predicted x0"])
+def test_a_joint_run_is_the_euler_loop_written_out(tiny, factor, depth, setup, comfy_host, view):
+    """Two variables by plain calls of the host's model: the child's adapter is fed what the parent just became."""
+    View = comfy_host.engine("comfyui_fgdm.graph").View
+    apply = comfy_host.engine("comfyui_fgdm.host.apply").apply_factor
+    seg, deep = setup.variable("segmentation", factor=factor, cfg=1.0), setup.variable("depth", factor=depth, cfg=1.0)
+    found = setup.run(setup.graph(seg, deep), view=View(view))
+    sigmas = comfy_host.call("BasicScheduler", model=tiny.model, scheduler="normal", steps=STEPS, denoise=1.0)[0]
+
+    sampling = tiny.model.get_model_object("model_sampling")
+
+    def denoised(model, node, x, sigma):
+        """One denoiser call through core: an Euler step to zero noise ends on x0. Core scales the noise it is given."""
+        full = float(sigma) >= float(sampling.sigma_max) * (1 - 1e-5)
+        out = comfy_host.call(
+            "SamplerCustomAdvanced", noise=Fixed(x / ((1 + sigma**2) ** 0.5 if full else sigma)),
+            guider=comfy_host.call("BasicGuider", model=model, conditioning=node.positive)[0],
+            sampler=comfy_host.call("KSamplerSelect", sampler_name="euler")[0],
+            sigmas=torch.tensor([float(sigma), 0.0]), latent_image=node.latent,
+        )  # fmt: skip
+        return out[0]["samples"]
+
+    x = {}
+    for node in (seg, deep):
+        noise = torch.randn(1, 12, 8, 8, generator=torch.Generator().manual_seed(node.seed))
+        x[node.name] = sampling.noise_scaling(sigmas[0], noise, torch.zeros_like(noise), True)
+    for now, after in zip(sigmas[:-1], sigmas[1:]):
+        x0_seg = denoised(apply(tiny.model, factor, on_the_fly=True), seg, x["segmentation"], now)
+        next_seg = x0_seg + (x["segmentation"] - x0_seg) * (after / now)
+        shown = x0_seg if view == "predicted x0" else next_seg / (1 + after**2) ** 0.5
+        x0_deep = denoised(apply(tiny.model, depth, parents={"segmentation": shown}), deep, x["depth"], now)
+        x["depth"] = x0_deep + (x["depth"] - x0_deep) * (after / now)
+        x["segmentation"] = next_seg
+    torch.testing.assert_close(found["segmentation"], x["segmentation"], atol=2e-3, rtol=1e-3)
+    torch.testing.assert_close(found["depth"], x["depth"], atol=2e-3, rtol=1e-3)
+
+
+def test_low_rank_on_the_fly_is_low_rank_in_the_weights(tiny, factor, setup, comfy_host):
+    apply = comfy_host.engine("comfyui_fgdm.host.apply").apply_factor
+    node = setup.variable("segmentation")
+    patched = ksample(comfy_host, apply(tiny.model, factor), setup, node)
+    on_the_fly = ksample(comfy_host, apply(tiny.model, factor, on_the_fly=True), setup, node)
+    torch.testing.assert_close(on_the_fly, patched, atol=2e-2, rtol=2e-2)
+    plain = ksample(comfy_host, tiny.model, setup, node)
+    assert (patched - plain).abs().max() > 0.1
+
+
+def test_a_plain_run_after_a_joint_run_has_the_same_bytes(tiny, factor, net, setup, comfy_host):
+    node = setup.variable("plain", seed=2)
+    before = ksample(comfy_host, tiny.model, setup, node)
+    setup.run(setup.graph(
+        setup.variable("segmentation", factor=factor),
+        setup.variable("image", controls=(setup.graphs.Control(net, "segmentation"),)),
+    ))  # fmt: skip
+    same(ksample(comfy_host, tiny.model, setup, node), before)
+
+
+def test_a_joint_run_with_a_batch_guides_both_halves(factor, depth, setup):
+    """Item k of a batch is what it is alone, child and parent."""
+
+    def nodes(batch):
+        return setup.graph(
+            setup.variable("segmentation", factor=factor, batch=batch), setup.variable("depth", factor=depth, batch=batch)
+        )  # fmt: skip
+
+    three, one = setup.run(nodes(3)), setup.run(nodes(1))
+    for name in three:
+        torch.testing.assert_close(three[name][:1], one[name], atol=1e-3, rtol=1e-3)
+        assert (three[name][1] - three[name][0]).abs().max() > 0.1
+
+
+def test_a_start_and_a_mask_are_kept(factor, setup):
+    kept = torch.randn(1, 12, 8, 8, generator=torch.Generator().manual_seed(0))
+    mask = torch.zeros(1, 64, 64)
+    mask[:, :, 32:] = 1
+    graph = setup.graph(
+        setup.variable("segmentation", factor=factor, latent={"samples": kept, "noise_mask": mask}),
+        setup.variable("image", seed=7),
+    )
+    found = setup.run(graph)["segmentation"]
+    torch.testing.assert_close(found[..., :3], kept[..., :3], atol=1e-4, rtol=1e-4)
+    assert (found[..., 5:] - kept[..., 5:]).abs().max() > 0.3
+    barely = setup.run(
+        setup.graph(
+            setup.variable("segmentation", factor=factor, latent={"samples": kept}, denoise=0.05),
+            setup.variable("image"),
+        ),
+        steps=10,
+    )
+    much = setup.run(
+        setup.graph(
+            setup.variable("segmentation", factor=factor, latent={"samples": kept}, denoise=0.9),
+            setup.variable("image"),
+        ),
+        steps=10,
+    )
+    assert (barely["segmentation"] - kept).abs().mean() < 0.5 * (much["segmentation"] - kept).abs().mean()
+
+
+def test_hints_are_refreshed_every_n_steps(factor, net, setup, monkeypatch, joint):
+    shown = []
+    monkeypatch.setattr(
+        joint.Hint,
+        "show",
+        lambda self, image: (
+            shown.append(image)
+            or setattr(self.net, "cond_hint_original", image.movedim(-1, 1))
+            or setattr(self.net, "cond_hint", None)
+        ),
+    )
+    graph = setup.graph(
+        setup.variable("segmentation", factor=factor),
+        setup.variable("image", controls=(setup.graphs.Control(net, "segmentation"),)),
+    )
+    setup.run(graph, steps=6, refresh=1)
+    assert len(shown) == 6
+    shown.clear()
+    setup.run(graph, steps=6, refresh=4)
+    assert len(shown) == 2, "steps 0 and 4"
+
+
+BAD = {
+    "twice": (lambda s, f: s.graph(s.variable("a"), s.variable("a")), ["'a'", "twice"]),
+    "nothing sampled": (lambda s, f: s.graph(s.graphs.Given("a", torch.zeros(1, 12, 8, 8))), ["samples nothing"]),
+    "missing parent": (lambda s, f: s.graph(s.variable("depth", factor=f)), ["'depth'", "'segmentation'"]),
+    "batches": (lambda s, f: s.graph(s.variable("a"), s.variable("b", batch=2)), ["a 1", "b 2"]),
+    "loras": (
+        lambda s, f: s.graph(s.variable("a"), s.variable("b", model=s.tiny.apply(s.tiny.load()))),
+        ["'a'", "'b'", "different LoRAs"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_graphs_are_refused_by_name(setup, depth, name):
+    build, words = BAD[name]
+    with pytest.raises(ValueError) as error:
+        setup.run(build(setup, depth))
+    for word in words:
+        assert word in str(error.value)
