@@ -1,21 +1,27 @@
 """Palettes: label maps (class indices) <-> map pictures (one colour a class).
 
-The COCO palette has 183 colours of the PASCAL VOC colour map; the closest are 32 levels apart. A map that
-went through an autoencoder has noisy colours, so decoding takes the nearest colour, and void where none is near.
+A map that went through an autoencoder has noisy colours, so decoding takes the nearest colour, and void where
+none is near. Shipped are the palettes of COCO-Stuff (183 colours of the PASCAL VOC colour map, the closest 32
+levels apart), ADE20K, Cityscapes and CelebAMask-HQ; ``read_palette`` reads a user's own.
 """
 
 from __future__ import annotations
 
 import functools
-import json
+from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 import torch
 from torch.nn import functional as F
 
+from .palette_file import Label as Label
+from .palette_file import Palette, PaletteError
+from .palette_file import read_palette as read_palette
+
 DATA_DIR = Path(__file__).parent / "data"
+NAMES = ("ade20k150", "celebamask19", "cityscapes19", "coco183")
 
 MARGIN = 48.0
 """Default void margin of ``decode`` in 8-bit levels: close to the corner of the +-28 box of the paper (28 * sqrt 3)."""
@@ -25,70 +31,26 @@ _SIDE = 32  # the look-up tables have _SIDE**3 cells
 _CHUNK = 1 << 13  # pixels scored at once: the arrays stay in the processor's cache
 
 
-class PaletteError(ValueError):
-    """A label, class or picture that a palette cannot represent."""
+class Rule(Enum):
+    """How the colours of a map are read: by ``decode`` or by ``decode_official``."""
+
+    NEAREST = "nearest"
+    OFFICIAL = "official"
 
 
-@dataclass(frozen=True)
-class Label:
-    """One class: its index in label maps, its name, and its colour as three 8-bit levels."""
-
-    index: int
-    name: str
-    rgb: tuple[int, int, int]
-
-
-@dataclass(frozen=True)
-class Palette:
-    """Classes and colours of a family of maps.
-
-    ``labels[i].index == i``. ``void`` is the label of pixels that belong to no class. ``retired`` are labels
-    that have a colour but never occur in the data set, so no factor trained on it can draw them.
-    """
-
-    name: str
-    labels: tuple[Label, ...]
-    void: int
-    retired: tuple[int, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def index(self, name: str) -> int:
-        """Index of the class called ``name`` (letter case ignored); PaletteError if there is none."""
-        wanted = name.strip().lower()
-        for label in self.labels:
-            if label.name == wanted:
-                return label.index
-        raise PaletteError(f"palette {self.name!r} has no class called {name!r}")
-
-    def check(self, classes: Sequence[int] | None) -> tuple[int, ...]:
-        """``classes`` as ascending label indices without repeats (None = all labels); PaletteError if one is unknown."""
-        if classes is None:
-            return tuple(range(len(self)))
-        chosen = tuple(sorted({int(c) for c in classes}))
-        bad = [c for c in chosen if not 0 <= c < len(self)]
-        if bad or not chosen:
-            what = f"labels {bad}" if bad else "an empty class list"
-            raise PaletteError(f"palette {self.name!r} knows labels 0..{len(self) - 1}, got {what}")
-        return chosen
-
-
-def _read(path: Path) -> Palette:
-    raw = json.loads(path.read_text(encoding="utf-8"))
-    labels = tuple(Label(i, name, (rgb[0], rgb[1], rgb[2])) for i, (name, rgb) in enumerate(raw["labels"]))
-    return Palette(raw["name"], labels, raw["void"], tuple(raw["retired"]))
-
-
-COCO = _read(DATA_DIR / "coco183.json")
-_PALETTES = {COCO.name: COCO}
+@functools.lru_cache(maxsize=len(NAMES))
+def _shipped(name: str) -> Palette:
+    return read_palette(DATA_DIR / f"{name}.json")
 
 
 def get(name: str) -> Palette:
     """The palette called ``name``, as written in a factor file; PaletteError naming the known ones otherwise."""
-    if name not in _PALETTES:
-        raise PaletteError(f"unknown palette {name!r}; known: {', '.join(sorted(_PALETTES))}")
-    return _PALETTES[name]
+    if name not in NAMES:
+        raise PaletteError(f"unknown palette {name!r}; known: {', '.join(NAMES)}")
+    return _shipped(name)
+
+
+COCO = get("coco183")
 
 
 def colours(palette: Palette, classes: Sequence[int] | None = None) -> torch.Tensor:
@@ -125,21 +87,25 @@ def decode(
         over the three channels in 8-bit levels; None or infinity = never.
 
     Exact, up to rounding the picture to 1/16 of a level: a pixel at equal distance from two colours gets the
-    lower label. Values outside 0..1 are clamped, NaN reads as 0. PaletteError for a tensor of another shape.
+    lower label; so does one of a colour that two labels share (in ADE20K, road and skyscraper: road, unless
+    only skyscraper is among ``classes``). Values outside 0..1 are clamped, NaN reads as 0. PaletteError for a
+    tensor of another shape.
     """
     _check_picture(images)
-    chosen = palette.check(classes)
+    chosen = palette.readable(classes)
     reach = float("inf") if margin is None else float(margin)
     if not reach >= 0:
         raise PaletteError(f"margin must be >= 0 levels, got {margin}")
     pixels = torch.nan_to_num(images.reshape(-1, 3).float(), nan=0.0).clamp(0.0, 1.0)
-    sure, rivals = (part.to(images.device) for part in _table(palette, chosen, reach))
+    sure, rivals, counts = (part.to(images.device) for part in _table(palette, chosen, reach))
     axes = (pixels * _SIDE).to(torch.int32).clamp_(max=_SIDE - 1)
     cells = (axes[:, 0] * _SIDE + axes[:, 1]) * _SIDE + axes[:, 2]
     flat = sure[cells].to(torch.int64)
     unsure = (flat < 0).nonzero().squeeze(1)
-    if unsure.numel():
-        flat[unsure] = _nearest(pixels[unsure], rivals[cells[unsure]], palette, reach)
+    count = counts[cells[unsure]]
+    for least, most in ((1, 2), (3, 4), (5, rivals.shape[1])):  # most pixels lie between two colours
+        some = unsure[(count >= least) & (count <= most)]
+        flat[some] = _nearest(pixels[some], rivals[cells[some], :most], palette, reach)
     return flat.reshape(images.shape[:-1])
 
 
@@ -151,14 +117,16 @@ def decode_official(images: torch.Tensor, palette: Palette = COCO, reach: int = 
     apart, so an error of 4 levels is enough to change the class. Use ``decode`` for anything else.
     """
     _check_picture(images)
-    levels = (torch.nan_to_num(images.reshape(-1, 3).float(), nan=0.0).clamp(0.0, 1.0) * 255.0).round().to(torch.int64)
-    near = (torch.arange(256).view(1, 256, 1) - colours(palette).T.long().view(3, 1, -1)).abs() <= reach  # 3, 256, K
-    sets, index = zip(*(torch.unique(near[c], dim=0, return_inverse=True) for c in range(3)), strict=True)
-    match = sets[0][:, None, None] & sets[1][None, :, None] & sets[2][None, None, :]  # a, b, c, K
-    last = (match * torch.arange(1, len(palette) + 1)).amax(-1) - 1
-    table = torch.where(last < 0, palette.void, last).to(images.device)
-    r, g, b = (index[c].to(images.device)[levels[:, c]] for c in range(3))
-    return table[r, g, b].reshape(images.shape[:-1])
+    levels = (torch.nan_to_num(images.reshape(-1, 3).float(), nan=0.0).clamp(0.0, 1.0) * 255.0).round().to(torch.int32)
+    first = [[max(0, label.rgb[c] - reach) for label in palette.labels] for c in range(3)]
+    after = [[min(256, label.rgb[c] + reach + 1) for label in palette.labels] for c in range(3)]
+    starts = [sorted({0, *first[c], *after[c]} - {256}) for c in range(3)]  # of intervals in which all matches agree
+    table = torch.full([len(s) for s in starts], palette.void)
+    for k in range(len(palette)):  # ascending: a later match overwrites
+        table[tuple(slice(bisect_left(s, f[k]), bisect_left(s, a[k])) for s, f, a in zip(starts, first, after))] = k
+    interval = [torch.bucketize(torch.arange(256), torch.tensor(s), right=True) - 1 for s in starts]
+    r, g, b = (interval[c].to(images.device)[levels[:, c]] for c in range(3))
+    return table.to(images.device)[r, g, b].reshape(images.shape[:-1])
 
 
 def _check_picture(images: torch.Tensor) -> None:
@@ -185,9 +153,10 @@ def _nearest(pixels: torch.Tensor, rivals: torch.Tensor, palette: Palette, reach
 
 
 @functools.lru_cache(maxsize=16)
-def _table(palette: Palette, classes: tuple[int, ...], reach: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Two tables over the cells of the RGB cube: int16 [cells], the label of all points of a cell, or -1 where
-    they differ; and int16 [cells, M], the labels, ascending, that the points of a cell may have (padded by repeats).
+def _table(palette: Palette, classes: tuple[int, ...], reach: float) -> tuple[torch.Tensor, ...]:
+    """Three tables over the cells of the RGB cube: int16 [cells], the label of all points of a cell, or -1 where
+    they differ; int16 [cells, M], the labels, ascending, that the points of a cell may have, and then repeats of
+    the first; int16 [cells], how many these are.
 
     A cell is sure of label a if every point in it is nearer to a than to any other colour b. The difference of
     the squared distances is linear in the point, so its least value in the cell is its value at the centre less
@@ -197,19 +166,21 @@ def _table(palette: Palette, classes: tuple[int, ...], reach: float) -> tuple[to
     axis = (torch.arange(_SIDE) + 0.5) * (255.0 / _SIDE)
     table, labels = colours(palette, classes), torch.tensor(classes, dtype=torch.int16)
     slack = 2.0 * half * torch.cdist(table, table, p=1.0)
-    sure, rivals = [], []
+    sure, rivals, counts = [], [], []
+    none = torch.tensor(torch.iinfo(torch.int16).max, dtype=torch.int16)
     for part in torch.cartesian_prod(axis, axis, axis).split(_CHUNK):
         score = torch.addmm(-table.square().sum(1), part, table.T, alpha=2.0)
         best, nearest = score.max(1)
         possible = best[:, None] - score <= slack[nearest]  # the nearest itself always is
-        most = int(possible.sum(1).max())
-        first = score.topk(most, dim=1).indices
-        rivals.append(labels[torch.where(possible.gather(1, first), first, nearest[:, None])].sort(1).values)
+        counts.append(possible.sum(1).short())
+        kept, first = score.masked_fill(~possible, -torch.inf).topk(int(counts[-1].max()), dim=1)
+        ascending = torch.where(kept.isfinite(), labels[first], none).sort(1).values
+        rivals.append(torch.where(ascending == none, ascending[:, :1], ascending))
         offset = (part - table[nearest]).abs()
         inside = (offset + half).square().sum(1) <= reach * reach
         outside = (offset - half).clamp(min=0).square().sum(1) > reach * reach
         label = torch.where(inside, labels[nearest], torch.tensor(palette.void, dtype=torch.int16))
-        sure.append(label.where((inside | outside) & (possible.sum(1) == 1), torch.tensor(-1, dtype=torch.int16)))
+        sure.append(label.where((inside | outside) & (counts[-1] == 1), torch.tensor(-1, dtype=torch.int16)))
     width = max(r.shape[1] for r in rivals)
     rivals = [F.pad(r.float(), (0, width - r.shape[1]), mode="replicate").short() for r in rivals]
-    return torch.cat(sure), torch.cat(rivals)
+    return torch.cat(sure), torch.cat(rivals), torch.cat(counts)
