@@ -57,8 +57,7 @@ class Scores:
 def class_areas(labels: torch.Tensor, rule: PresenceRule = RULE, size: int = len(palettes.COCO)) -> torch.Tensor:
     """Share of each class after erosion: int [B, H, W] -> float32 [B, size]."""
     _check(labels)
-    solid = _solid(labels.float(), rule.erode)
-    flat = torch.where(solid, labels.long(), size).flatten(1)
+    flat = torch.where(solid(labels.float(), rule.erode), labels.long(), size).flatten(1)
     counts = torch.stack([torch.bincount(row, minlength=size + 1)[:size] for row in flat])
     return counts.float() / flat.shape[1]
 
@@ -75,7 +74,7 @@ def presence(
     for item in query.items:
         if item.also:
             mask = torch.isin(labels, torch.tensor((item.label, *item.also), device=labels.device))
-            columns.append((_solid(mask.float(), rule.erode) & mask).flatten(1).float().mean(1))
+            columns.append((solid(mask.float(), rule.erode) & mask).flatten(1).float().mean(1))
         else:
             columns.append(areas[:, item.label])
     area = torch.stack(columns, 1) if columns else areas[:, :0]
@@ -166,16 +165,7 @@ def to_json(
     }
 
 
-def _check(labels: torch.Tensor) -> None:
-    if labels.ndim != 3 or labels.is_floating_point() or labels.numel() == 0:
-        raise ValueError(f"expected label maps [B, H, W] of whole numbers, got {labels.dtype} {tuple(labels.shape)}")
-
-
-def _is_present(area: torch.Tensor, rule: PresenceRule) -> torch.Tensor:
-    return (area > 0) & (area >= rule.min_area)
-
-
-def _solid(values: torch.Tensor, passes: int) -> torch.Tensor:
+def solid(values: torch.Tensor, passes: int) -> torch.Tensor:
     """Pixels whose whole (2 * passes + 1) square has one value: the union of the eroded masks of all values."""
     if passes == 0:
         return torch.ones_like(values, dtype=torch.bool)
@@ -184,3 +174,12 @@ def _solid(values: torch.Tensor, passes: int) -> torch.Tensor:
     both = F.max_pool2d(both, (size, 1), stride=1, padding=(passes, 0))
     high, low = F.max_pool2d(both, (1, size), stride=1, padding=(0, passes)).unbind(1)
     return high == -low
+
+
+def _check(labels: torch.Tensor) -> None:
+    if labels.ndim != 3 or labels.is_floating_point() or labels.numel() == 0:
+        raise ValueError(f"expected label maps [B, H, W] of whole numbers, got {labels.dtype} {tuple(labels.shape)}")
+
+
+def _is_present(area: torch.Tensor, rule: PresenceRule) -> torch.Tensor:
+    return (area > 0) & (area >= rule.min_area)
