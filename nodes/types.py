@@ -4,5 +4,6 @@ from comfy_api.latest import io
 
 FactorType = io.Custom("FGDM_FACTOR")
 ObjectsType = io.Custom("FGDM_OBJECTS")
+SegsType = io.Custom("SEGS")  # of the Impact Pack: its name is what makes sockets fit
 
 CATEGORY = "FGDM"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import comfy.model_management
 import torch
 
 from .. import palettes
+from ..regions import Region
 from .factor import Factor
 
 log = logging.getLogger(__name__)
@@ -41,13 +43,32 @@ def palette_of(factor: Factor | None) -> palettes.Palette:
     return palettes.get(factor.info.palette)
 
 
+def scored_palette(factor: Factor | None) -> palettes.Palette:
+    """``palette_of`` where objects are counted: ValueError for other classes than COCO's, as objects are those."""
+    palette = palette_of(factor)
+    if factor is not None and palette != palettes.COCO:
+        raise ValueError(
+            f"factor: {factor.name!r} draws maps of the palette {palette.name!r}, but objects are classes of "
+            f"{palettes.COCO.name!r}. Read its maps with Decode Map, or connect a factor of COCO maps."
+        )
+    return palette
+
+
 def classes_of(factor: Factor | None) -> tuple[int, ...] | None:
     """Labels the maps can hold: those the factor was trained on, else None for the whole palette."""
     return factor.info.classes or None if factor is not None else None
 
 
-def read_maps(maps: torch.Tensor, factor: Factor | None, *, name: str = "maps") -> MapReading:
+def read_maps(
+    maps: torch.Tensor,
+    factor: Factor | None,
+    rule: palettes.Rule = palettes.Rule.NEAREST,
+    *,
+    name: str = "maps",
+) -> MapReading:
     """Labels of an IMAGE batch (B, H, W, 3).
+
+    rule: NEAREST considers the classes of the factor only; OFFICIAL, as released, all of the palette.
 
     Raises NotAMapError for tensors of another shape, and for a batch in which most pixels of every
     picture are near no colour of the palette (photos). Where only some pictures are like that, or
@@ -60,7 +81,10 @@ def read_maps(maps: torch.Tensor, factor: Factor | None, *, name: str = "maps") 
         )
     palette = palette_of(factor)
     pictures = maps.to(device="cpu", dtype=torch.float32)
-    labels = palettes.decode(pictures, palette, classes_of(factor))
+    if rule is palettes.Rule.OFFICIAL:
+        labels = palettes.decode_official(pictures, palette)
+    else:
+        labels = palettes.decode(pictures, palette, classes_of(factor))
     unreadable = _unreadable(pictures, labels, palette)
     bad = (unreadable > UNREADABLE_LIMIT).nonzero().flatten().tolist()
     if bad:
@@ -120,10 +144,11 @@ def to_image(values: torch.Tensor) -> torch.Tensor:
     )
 
 
-def describe(reading: MapReading, palette: palettes.Palette) -> list[dict]:
+def describe(reading: MapReading, palette: palettes.Palette, regions: Sequence[Sequence[Region]]) -> list[dict]:
     """One entry a map: its size, the share of it that could not be read, and the classes on it by falling area.
 
-    A class is {label, name, area 0..1, box [left, top, right, bottom], the last two exclusive}.
+    A class is {label, name, area 0..1, box [left, top, right, bottom], regions}; the last two of a box are
+    exclusive. ``regions``, those of each map, become [{area, box}] of their class, largest first.
     """
     entries = []
     for index, (one, unreadable) in enumerate(zip(reading.labels, reading.unreadable.tolist(), strict=True)):
@@ -132,10 +157,21 @@ def describe(reading: MapReading, palette: palettes.Palette) -> list[dict]:
         for label, count in zip(found.tolist(), counts.tolist()):
             if label == palette.void:
                 continue
-            area = count / one.numel()
             ys, xs = (one == label).nonzero(as_tuple=True)
-            box = [int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1]
-            objects.append({"label": label, "name": palette.labels[label].name, "area": round(area, 6), "box": box})
+            islands = [
+                {"area": round(island.area / one.numel(), 6), "box": list(island.box)}
+                for island in regions[index]
+                if island.label == label
+            ]
+            objects.append(
+                {
+                    "label": label,
+                    "name": palette.labels[label].name,
+                    "area": round(count / one.numel(), 6),
+                    "box": [int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1],
+                    "regions": islands,
+                }
+            )
         objects.sort(key=lambda entry: (-entry["area"], entry["label"]))
         size = {"width": one.shape[1], "height": one.shape[0]}
         entries.append({"map": index, **size, "unreadable": round(unreadable, 6), "classes": objects})

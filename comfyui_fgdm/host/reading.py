@@ -8,13 +8,12 @@ from dataclasses import dataclass
 
 import torch
 
-from .. import charts, objects, recall
+from .. import charts, objects, palettes, recall
+from ..conversion import Colours, convert, table_for
 from ..noise import candidate_seed
+from ..regions import Segs, find_regions, to_segs
 from .factor import Factor
-from .maps import class_index, classes_of, clean_pictures, describe, palette_of, read_maps, to_image
-
-THINGS = range(91)
-"""Labels of countable objects in the COCO palette; the rest is stuff (COCO ids 1..91 and 92..182)."""
+from .maps import class_index, classes_of, clean_pictures, describe, palette_of, read_maps, scored_palette, to_image
 
 
 @dataclass(frozen=True)
@@ -44,9 +43,10 @@ def score_maps(
     """
     if not 1 <= keep <= len(maps):
         raise ValueError(f"keep: {keep} of {len(maps)} maps cannot be kept; give a number from 1 to {len(maps)}.")
+    palette = scored_palette(factor)
     if factor is not None:
         query = objects.restrict(query, factor.info.classes)
-    palette, rule = palette_of(factor), recall.PresenceRule(min_area=min_area, erode=erode)
+    rule = recall.PresenceRule(min_area=min_area, erode=erode)
     labels = read_maps(maps, factor).labels
     scores = recall.score(labels, query, rule, palette)
     seeds = None if seed is None else [candidate_seed(seed, index) for index in range(len(maps))]
@@ -61,22 +61,47 @@ def score_maps(
 
 
 def decode_map(
-    maps: torch.Tensor, factor: Factor | None, class_name: str
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, str]:
-    """Clean maps IMAGE, mask MASK (B, H, W) of the class (or of all things), legend IMAGE, JSON text."""
+    maps: torch.Tensor,
+    factor: Factor | None,
+    class_name: str = "",
+    rule: palettes.Rule = palettes.Rule.NEAREST,
+    colours: Colours = Colours.AS_READ,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, str, list[Segs]]:
+    """What is on an IMAGE batch of maps: clean maps IMAGE, mask MASK (B, H, W) of the class (or of all things),
+    legend IMAGE, JSON text, and the regions of the mask as one SEGS a map.
+
+    Clean maps and legend are in ``colours``; all else is said in the classes that were read. Raises
+    NotAMapError for pictures that are no maps, ValueError for an unknown class or colours without a table.
+    """
     palette = palette_of(factor)
     wanted = class_index(class_name, factor)
-    reading = read_maps(maps, factor)
+    try:
+        table = table_for(palette, colours)
+    except palettes.PaletteError as error:
+        raise ValueError(f"colours: {error}. Choose {Colours.AS_READ.value!r}.") from None
+    reading = read_maps(maps, factor, rule)
     labels = reading.labels
-    mask = _mask(labels, THINGS if wanted is None else [wanted])
+    masked = palette.things if wanted is None else (wanted,)
+    regions = [find_regions(one) for one in labels]
+    found = [label for label in labels.unique().tolist() if label != palette.void]
     report = {
         "palette": palette.name,
+        "rule": rule.value,
         "classes": classes_of(factor),
         "mask": "things" if wanted is None else palette.labels[wanted].name,
-        "maps": describe(reading, palette),
+        "colours": table.target.name,
+        "without_colour": [palette.labels[label].name for label in found if label not in table.mapped],
+        "maps": describe(reading, palette, regions),
     }
-    legend = to_image(charts.to_tensor(charts.legend(labels, palette)))
-    return clean_pictures(labels, palette), to_image(mask), legend, _dumps(report)
+    painted = convert(labels, table)
+    size = (labels.shape[1], labels.shape[2])
+    return (
+        clean_pictures(painted, table.target),
+        to_image(_mask(labels, masked)),
+        to_image(charts.to_tensor(charts.legend(painted, table.target))),
+        _dumps(report),
+        [to_segs([region for region in one if region.label in masked], size, palette) for one in regions],
+    )
 
 
 def _mask(labels: torch.Tensor, classes: Sequence[int]) -> torch.Tensor:

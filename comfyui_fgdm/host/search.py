@@ -9,7 +9,7 @@ import torch
 
 from .apply import apply_factor
 from .factor import Factor
-from .maps import palette_of
+from .maps import scored_palette
 from .progress import CandidateProgress
 from .sampling import SampleSettings, latent_shape, sample_candidates
 
@@ -36,7 +36,7 @@ def sample_maps(model, factor: Factor, positive, negative, vae, seed: int, setti
     Shows progress and, as maps appear, previews. Can be interrupted within a step.
     Raises ValueError that names the input and what to do.
     """
-    palette_of(factor)  # a factor of maps that cannot be scored is refused before any sampling
+    scored_palette(factor)  # a factor of maps that cannot be scored is refused before any sampling
     for name, value in (("count", settings.count), ("batch_size", settings.batch_size)):
         if not 1 <= value <= MAX_COUNT:
             raise ValueError(f"{name}: {value} is out of range; give a number from 1 to {MAX_COUNT}.")

@@ -44,7 +44,7 @@ def dog_and_bicycle(comfy_host):
 
 def test_decoded_maps_are_clean_and_complete(comfy_host, coco, labels, maps):
     given = maps.clone()
-    clean, mask, legend, text = comfy_host.call("FGDM_DecodeMap", maps=maps, class_name="dog")
+    clean, mask, legend, text, _ = comfy_host.call("FGDM_DecodeMap", maps=maps, class_name="dog")
     assert torch.equal(clean, coco.palettes.encode(labels))
     assert torch.equal(mask, (labels == DOG).float())
     assert legend.ndim == 4 and legend.shape[0] == 1 and legend.shape[-1] == 3
@@ -62,6 +62,102 @@ def test_decoded_maps_are_clean_and_complete(comfy_host, coco, labels, maps):
 def test_mask_without_a_class_is_all_things(comfy_host, labels, maps):
     mask = comfy_host.call("FGDM_DecodeMap", maps=maps, class_name="")[1]
     assert torch.equal(mask, ((labels == DOG) | (labels == BICYCLE)).float())
+
+
+def test_regions_are_listed_with_their_boxes(comfy_host, maps, labels):
+    report = json.loads(comfy_host.call("FGDM_DecodeMap", maps=maps)[3])
+    classes = {c["name"]: c["regions"] for c in report["maps"][2]["classes"]}
+    assert classes["dog"] == [{"area": 100 / 1280, "box": [4, 22, 14, 32]}]
+    assert classes["bicycle"] == [{"area": 64 / 1280, "box": [20, 24, 28, 32]}]
+    assert [region["box"] for region in classes["sky-other"]] == [[0, 0, 32, 20]]
+    assert sum(region["area"] for regions in classes.values() for region in regions) == pytest.approx(1)
+
+
+def test_segs_are_the_regions_of_the_mask_one_for_each_map(comfy_host, maps, labels):
+    prompt_output = comfy_host.node("FGDM_DecodeMap").GET_SCHEMA().outputs[4]
+    assert (prompt_output.io_type, prompt_output.is_output_list) == ("SEGS", True)
+    _, mask, _, _, segs = comfy_host.call("FGDM_DecodeMap", maps=maps, class_name="")
+    assert [[seg.label for seg in one[1]] for one in segs] == [[], ["dog"], ["dog", "bicycle"]]
+    assert all(one[0] == (40, 32) for one in segs)
+    for index, (_, found) in enumerate(segs):
+        canvas = torch.zeros(40, 32)
+        for seg in found:
+            x0, y0, x1, y1 = seg.crop_region
+            canvas[y0:y1, x0:x1] += torch.from_numpy(seg.cropped_mask)
+        assert torch.equal(canvas, mask[index])
+    segs = comfy_host.call("FGDM_DecodeMap", maps=maps, class_name="grass")[4]
+    assert [[seg.label for seg in one[1]] for one in segs] == [["grass"]] * 3
+
+
+def test_painted_in_the_colours_of_ade20k(comfy_host, coco, labels, maps):
+    ade = coco.palettes.get("ade20k150")
+    as_read = comfy_host.call("FGDM_DecodeMap", maps=maps, class_name="dog")
+    painted = comfy_host.call("FGDM_DecodeMap", maps=maps, class_name="dog", colours="ADE20K")
+    names = {DOG: "animal", BICYCLE: "bicycle", coco.sky: "sky", coco.grass: "grass"}
+    expected = torch.empty_like(labels)
+    for label, name in names.items():
+        expected[labels == label] = ade.index(name)
+    assert torch.equal(painted[0], coco.palettes.encode(expected, ade))
+    assert torch.equal(painted[1], as_read[1]) and not torch.equal(painted[2], as_read[2])
+    report = json.loads(painted[3])
+    assert (report["palette"], report["colours"], report["without_colour"]) == ("coco183", "ade20k150", [])
+    assert report["maps"] == json.loads(as_read[3])["maps"]
+    assert torch.equal(comfy_host.call("FGDM_DecodeMap", maps=maps, colours="COCO")[0], as_read[0])
+
+
+def test_classes_without_a_colour_are_painted_white_and_named(comfy_host, coco):
+    train = coco.palettes.encode(torch.full((1, 8, 8), coco.palettes.COCO.index("train")))
+    clean, _, _, text, _ = comfy_host.call("FGDM_DecodeMap", maps=train, colours="ADE20K")
+    assert torch.equal(clean, torch.ones(1, 8, 8, 3))
+    assert json.loads(text)["without_colour"] == ["train"]
+
+
+def test_official_rule(comfy_host, coco, tiny, make_factor):
+    """Four levels too much red: the nearest class is still dog, the last one within 28 levels is 64 higher."""
+    picture = coco.palettes.encode(torch.full((1, 8, 8), DOG)) + torch.tensor([4.0, 0.0, 0.0]) / 255
+
+    def names(**inputs):
+        report = json.loads(comfy_host.call("FGDM_DecodeMap", maps=picture, **inputs)[3])
+        return report["rule"], [c["name"] for c in report["maps"][0]["classes"]]
+
+    other = coco.palettes.COCO.labels[DOG + 64].name
+    assert names() == names(rule="nearest") == ("nearest", ["dog"])
+    assert names(rule="official") == ("official", [other])
+    assert names(rule="official", factor=tiny.load(make_factor("two.safetensors", classes=(DOG, 123))))[1] == [other]
+
+
+def test_maps_of_another_palette(comfy_host, coco, labels, tiny, make_factor):
+    """Read and repainted with the palette of their factor; not scored, as objects are COCO classes."""
+    ade = coco.palettes.get("ade20k150")
+    factor = tiny.load(make_factor("ade.safetensors", palette="ade20k150"))
+    picture = coco.palettes.encode(torch.full((1, 40, 32), ade.index("sky")), ade)
+    picture[:, 10:30, 5:25] = torch.tensor(ade.labels[ade.index("sofa")].rgb) / 255
+    clean, mask, _, text, segs = comfy_host.call("FGDM_DecodeMap", maps=picture, factor=factor, colours="COCO")
+    couch = coco.palettes.COCO.labels[coco.palettes.COCO.index("couch")]
+    assert torch.equal(clean[0, 20, 10], torch.tensor(couch.rgb) / 255)
+    assert mask.sum() == 400 and [seg.label for seg in segs[0][1]] == ["sofa"]
+    assert json.loads(text)["palette"] == "ade20k150"
+    query = comfy_host.call("FGDM_Objects", text="couch", mode="list")[0]
+    for node, inputs in (
+        ("FGDM_BestOfN", {"maps": picture, "objects": query, "keep": 1, "min_area": 0.001, "erode": 1}),
+        ("FGDM_Objects", {"text": "couch", "mode": "list"}),
+    ):
+        with pytest.raises(ValueError, match="factor: 'ade.safetensors' draws maps of the palette 'ade20k150'"):
+            comfy_host.call(node, factor=factor, **inputs)
+    face = tiny.load(make_factor("face.safetensors", palette="celebamask19"))
+    picture = coco.palettes.encode(torch.ones(1, 8, 8, dtype=torch.int64), coco.palettes.get("celebamask19"))
+    with pytest.raises(ValueError, match="colours: there is no table .*'celebamask19'.* Choose 'as read'"):
+        comfy_host.call("FGDM_DecodeMap", maps=picture, factor=face, colours="COCO")
+
+
+def test_prompts_saved_before_the_options_still_run(comfy_host):
+    prompt = {
+        "1": {"class_type": "EmptyImage", "inputs": {"width": 16, "height": 16, "batch_size": 2, "color": 0}},
+        "2": {"class_type": "FGDM_DecodeMap", "inputs": {"maps": ["1", 0], "class_name": ""}},
+    }
+    run = comfy_host.run(prompt, wanted=["2"])
+    assert run.output("2", 1).sum() == 2 * 16 * 16  # black is person
+    assert [len(segs[1]) for segs in run.outputs["2"][4]] == [1, 1]
 
 
 def test_best_of_n_finds_the_fullest_map(comfy_host, maps, dog_and_bicycle):
