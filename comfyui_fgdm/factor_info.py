@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from . import palettes
+from . import palettes, variables
 from .adapter_nets import AdapterKind
 
 
@@ -15,12 +15,14 @@ from .adapter_nets import AdapterKind
 class FactorInfo:
     """What a factor draws and which base it was trained on.
 
-    variable: what is drawn, e.g. "segmentation". parents: variables it is conditioned on, beside the text.
-    kind: ``AdapterKind`` value. palette: name of the palette of the maps (None for maps without classes).
+    variable: what is drawn, e.g. "segmentation"; see ``variables``. parents: variables it is conditioned on, beside
+    the text. kind: ``AdapterKind`` value. palette: name of the palette of the maps (None for maps without classes).
     classes: label indices it was trained to draw (ascending; empty = unknown, any). trained_size: side of the
-    training pictures in pixels. base_family: the frozen base, e.g. "sd15" or "iconworld". latent_channels: of
-    the latent it reads. prediction_type: "eps" or "v", of the base. licence: of these weights, an SPDX name if
-    there is one. training: free JSON record (steps, seed, data, machine ...). blocks: residual blocks a level.
+    training pictures in pixels. base_family: the frozen base, e.g. "sd15" or "iconworld". latent_channels: what its
+    first layer reads, the channels of all its latents together. prediction_type: "eps" or "v", of the base. licence:
+    of these weights, an SPDX name if there is one. training: free JSON record (steps, seed, data, machine ...).
+    blocks: residual blocks a level. null_condition: its parents were left out (zeros) in a part of its training, so
+    that it can be guided away from "no parents"; false for a factor without parents.
     """
 
     variable: str
@@ -35,6 +37,7 @@ class FactorInfo:
     licence: str = ""
     training: dict = field(default_factory=dict, hash=False)
     blocks: int = 2
+    null_condition: bool = False
 
     def __post_init__(self) -> None:
         for name in ("variable", "base_family", "licence"):
@@ -47,8 +50,16 @@ class FactorInfo:
         self._require("prediction_type", self.prediction_type in ["eps", "v"], "'eps' or 'v'")
         self._require("training", isinstance(self.training, dict), "a JSON object")
         self._require("parents", _all(self.parents, lambda p: isinstance(p, str)), "a list of texts")
+        own = len(set(self.parents)) == len(self.parents) and self.variable not in self.parents
+        self._require("parents", own, f"other variables than {self.variable!r}, each once")
+        self._require("null_condition", isinstance(self.null_condition, bool), "true or false")
+        guided = bool(self.parents) or not self.null_condition
+        self._require("null_condition", guided, "false where there are no parents")
         self._require("classes", _all(self.classes, _is_whole), "a list of whole numbers")
         self._require("palette", self.palette is None or isinstance(self.palette, str), "a text or null")
+        known = variables.find(self.variable)
+        classless = known is not None and known.palette is None
+        self._require("palette", self.palette is None or not classless, f"null: {self.variable} maps have no classes")
         object.__setattr__(self, "parents", tuple(self.parents))
         object.__setattr__(self, "classes", tuple(sorted(set(self.classes))))
         if self.palette is not None:

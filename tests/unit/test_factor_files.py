@@ -163,6 +163,11 @@ def test_wrong_weights_inside_a_factor_are_named(tmp_path: Path, module: TimeAda
         ('{"variable": "x", "base_family": "x", "trained_size": true}', "trained_size"),
         ('{"variable": "x", "base_family": "x", "prediction_type": "x0"}', "prediction_type"),
         ('{"variable": "x", "base_family": "x", "training": []}', "training"),
+        ('{"variable": "x", "base_family": "x", "parents": ["x"]}', "other variables than 'x'"),
+        ('{"variable": "x", "base_family": "x", "parents": ["y", "y"]}', "each once"),
+        ('{"variable": "x", "base_family": "x", "parents": ["y"], "null_condition": 1}', "null_condition must be true"),
+        ('{"variable": "x", "base_family": "x", "null_condition": true}', "false where there are no parents"),
+        ('{"variable": "depth", "base_family": "x"}', "palette must be null: depth maps have no classes"),
     ],
 )
 def test_bad_metadata_is_refused_by_field(tmp_path: Path, module: TimeAdapter, text: str, message: str) -> None:
@@ -180,6 +185,20 @@ def test_info_is_normalised_and_reads_back() -> None:
     later = json.dumps({**json.loads(INFO.to_json()), "field_of_a_later_version": 1})
     assert FactorInfo.from_json(later) == INFO
     assert hash(INFO) == hash(FactorInfo.from_json(INFO.to_json()))
+
+
+def test_metadata_of_earlier_versions_is_read() -> None:
+    """What the first version wrote, word for word; what it lacks has the meaning it had then."""
+    text = (
+        '{"base_family": "iconworld", "blocks": 2, "classes": [1, 17], "kind": "time_adapter", "latent_channels": 8, '
+        '"licence": "Apache-2.0", "palette": "coco183", "parents": [], "prediction_type": "v", "trained_size": 128, '
+        '"training": {"steps": 10}, "variable": "segmentation"}'
+    )
+    info = FactorInfo.from_json(text)
+    assert (info.variable, info.classes, info.training) == ("segmentation", (1, 17), {"steps": 10})
+    assert info.null_condition is False
+    child = FactorInfo("depth", "sd15", palette=None, parents=("segmentation",), null_condition=True)
+    assert FactorInfo.from_json(child.to_json()) == child and child.null_condition
 
 
 def test_save_refuses_what_could_not_be_read_and_keeps_the_old_file(factor: Path, module: TimeAdapter) -> None:

@@ -1,0 +1,142 @@
+"""The variables: each reads back what it draws, and means what the stock ControlNets take it for."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from comfyui_fgdm import palettes, variables
+from comfyui_fgdm.adapter import FactorInfo
+from comfyui_fgdm.maps import MapError, normal, sketch
+from comfyui_fgdm.variables import VariableError, VariableKind
+
+
+def eight_bits(picture: torch.Tensor) -> torch.Tensor:
+    """As a picture file keeps it."""
+    return (picture * 255).round() / 255
+
+
+def pixel(*rgb: float) -> torch.Tensor:
+    return torch.tensor(rgb, dtype=torch.float32).view(1, 1, 1, 3)
+
+
+def test_the_known_variables() -> None:
+    assert variables.names() == ("depth", "normal", "pose", "segmentation", "sketch")
+    for name in variables.names():
+        kind = variables.get(name)
+        assert kind.name == name and kind is variables.find(name)
+        assert kind.controlnets and kind.expects and kind.about and kind.values
+        assert all(model.startswith(("control_v11", "control_sd15")) for model in kind.controlnets)
+
+
+def test_an_unknown_variable_names_the_known_ones() -> None:
+    assert variables.find("smell") is None
+    with pytest.raises(
+        VariableError, match="unknown variable 'smell'; known: depth, normal, pose, segmentation, sketch"
+    ):
+        variables.get("smell")
+
+
+def test_user_code_can_add_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(variables, "_KINDS", dict(variables._KINDS))
+    heat = VariableKind(
+        "heat", "Heat", "warm is bright", "float [B, H, W]", draw=lambda v: v[..., None].repeat(1, 1, 1, 3)
+    )
+    variables.register(heat)
+    variables.register(heat)  # a module that is imported twice
+    assert variables.get("heat").to_picture(torch.ones(1, 2, 2)).shape == (1, 2, 2, 3)
+    assert FactorInfo("heat", "sd15", palette=None).variable == "heat"
+    with pytest.raises(ValueError, match="palette must be null: heat maps"):
+        FactorInfo("heat", "sd15")
+    with pytest.raises(VariableError, match="'heat' already"):
+        variables.register(dataclasses.replace(heat, title="Warmth"))
+    for name in ("", "Heat", "2d", "a b", "a.b"):
+        with pytest.raises(VariableError, match="lower-case word"):
+            variables.register(dataclasses.replace(heat, name=name))
+
+
+def test_segmentation_reads_its_labels_back() -> None:
+    kind = variables.get("segmentation")
+    labels = torch.randint(0, 182, (2, 16, 16))
+    picture = kind.to_picture(labels)
+    assert picture.shape == (2, 16, 16, 3) and torch.equal(kind.to_values(eight_bits(picture)), labels)
+
+
+def test_a_factors_own_classes_are_the_ones_that_are_read() -> None:
+    info = FactorInfo("segmentation", "sd15", classes=(0, 168))
+    kind = variables.of_factor(info)
+    bed = palettes.encode(torch.full((1, 2, 2), 64), palettes.COCO)  # nearest of 0 and 168: 0
+    assert variables.get("segmentation").to_values(bed).unique().tolist() == [64]
+    assert kind.to_values(bed).unique().tolist() == [0]
+    assert torch.equal(kind.to_picture(torch.full((1, 2, 2), 64)), bed)
+    assert kind.controlnets == variables.get("segmentation").controlnets
+    depth = FactorInfo("depth", "sd15", palette=None)
+    assert variables.of_factor(depth) is variables.get("depth")
+    with pytest.raises(VariableError, match="unknown variable 'smell'"):
+        variables.of_factor(FactorInfo("smell", "sd15", palette=None))
+
+
+@pytest.mark.parametrize("name", ["depth", "sketch"])
+def test_grey_variables(name: str) -> None:
+    kind = variables.get(name)
+    values = torch.rand(2, 5, 7)
+    picture = kind.to_picture(values)
+    assert picture.shape == (2, 5, 7, 3) and picture.dtype == torch.float32
+    assert (picture.amax(-1) == picture.amin(-1)).all()  # grey
+    torch.testing.assert_close(kind.to_values(picture), values)
+    torch.testing.assert_close(kind.to_values(pixel(0.1, 0.2, 0.6)), torch.full((1, 1, 1), 0.3))
+    assert kind.to_picture(torch.tensor([[[-1.0, 2.0, torch.nan]]]))[0, 0, :, 0].tolist() == [0, 1, 0]
+    assert kind.to_values(pixel(torch.nan, 9, -9)).item() == pytest.approx(1 / 3)
+
+
+def test_near_is_bright_and_lines_are_white() -> None:
+    near_far = torch.tensor([[[1.0, 0.0]]])
+    assert variables.get("depth").to_picture(near_far)[0, 0, :, 1].tolist() == [1, 0]
+    line_paper = torch.tensor([[[1.0, 0.0]]])
+    assert variables.get("sketch").to_picture(line_paper)[0, 0, :, 1].tolist() == [1, 0]
+    ink_on_paper = torch.cat([pixel(0, 0, 0), pixel(1, 1, 1)], 2)
+    assert sketch.read(ink_on_paper, dark_lines=True)[0, 0].tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("faces", "rgb"),
+    [((0, 0, 1), (0.5, 0.5, 1)), ((1, 0, 0), (1, 0.5, 0.5)), ((0, 1, 0), (0.5, 1, 0.5)), ((-1, 0, 0), (0, 0.5, 0.5))],
+)
+def test_normals_are_blue_ahead_red_left_green_up(faces: tuple, rgb: tuple) -> None:
+    kind = variables.get("normal")
+    vector = torch.tensor(faces, dtype=torch.float32).view(1, 1, 1, 3)
+    torch.testing.assert_close(kind.to_picture(vector), pixel(*rgb))
+    torch.testing.assert_close(kind.to_picture(7 * vector), pixel(*rgb))
+    torch.testing.assert_close(kind.to_values(pixel(*rgb)), vector)
+
+
+def test_normals_survive_eight_bits_and_come_back_with_length_one() -> None:
+    kind = variables.get("normal")
+    vectors = torch.nn.functional.normalize(torch.randn(1, 64, 64, 3), dim=-1)
+    back = kind.to_values(eight_bits(kind.to_picture(vectors)))
+    torch.testing.assert_close(back.norm(dim=-1), torch.ones(1, 64, 64))
+    angle = torch.rad2deg(torch.arccos((back * vectors).sum(-1).clamp(-1, 1)))
+    assert angle.max() < 0.6  # half a level on each axis: asin(sqrt(3) / 255) = 0.39 degrees, and float32 arccos
+    faded = kind.to_values(0.5 + 0.3 * (kind.to_picture(vectors) - 0.5))
+    torch.testing.assert_close(faded, vectors, atol=1e-4, rtol=0)
+
+
+def test_pixels_without_direction_face_the_viewer() -> None:
+    for grey in (0.5, 127 / 255, 128 / 255):
+        assert normal.read(pixel(grey, grey, grey)).flatten().tolist() == [0, 0, 1]
+    for vector in ((0.0, 0.0, 0.0), (torch.nan, 0.0, 1.0), (torch.inf, 0.0, 0.0)):
+        torch.testing.assert_close(normal.draw(torch.tensor(vector).view(1, 1, 1, 3)), pixel(0.5, 0.5, 1))
+
+
+def test_wrong_shapes_are_refused() -> None:
+    for name in ("depth", "sketch", "normal"):
+        kind = variables.get(name)
+        for picture in (torch.zeros(4, 4, 3), torch.zeros(1, 4, 4, 4), torch.zeros(1, 4, 4, 3, dtype=torch.uint8)):
+            with pytest.raises(MapError, match=r"float pictures \[B, H, W, 3\]"):
+                kind.to_values(picture)
+        with pytest.raises(MapError, match=r"as float \[B, H, W"):
+            kind.to_picture(torch.zeros(4, 4))
+    with pytest.raises(VariableError, match="pose maps can be drawn from keypoints.*not read"):
+        variables.get("pose").to_values(torch.zeros(1, 4, 4, 3))
