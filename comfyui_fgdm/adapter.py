@@ -11,17 +11,16 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
 
-from . import filekinds
+from . import checkpoints, filekinds
 from .adapter_nets import (
     OFFICIAL_EMB,
     OFFICIAL_WIDTHS,
@@ -32,6 +31,9 @@ from .adapter_nets import (
     TimeAdapter,
     build,
     detect,
+    kind_of,
+    mismatch,
+    official,
 )
 from .factor_info import OFFICIAL_INFO, FactorInfo
 
@@ -52,6 +54,7 @@ __all__ = [
     "load",
     "lora_delta",
     "module_of",
+    "read",
     "read_file",
     "save",
 ]
@@ -59,7 +62,11 @@ __all__ = [
 METADATA_KEY = "fgdm_factor"
 PREFIX = "model.diffusion_model.adapter."
 LORA = "lora."
-PICKLES = (".pth", ".pt", ".ckpt")
+T2I_CHANNELS = (64, 192)
+"""What the first layer of a T2I-Adapter reads: a grey or an RGB picture folded 8 x 8. All else is as in ``Adapter``."""
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""Of all tensors of a file, by name."""
 
 
 class FactorFileError(ValueError):
@@ -99,50 +106,40 @@ def read_file(path: str | os.PathLike) -> FactorFile:
     path = Path(path)
     if not path.is_file():
         raise FactorFileError(f"{path}: no such file; put factor files into models/fgdm_factors")
-    return _read_pickle(path) if path.suffix.lower() in PICKLES else _read_safetensors(path)
-
-
-def _read_safetensors(path: Path) -> FactorFile:
     try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            shapes = {k: tuple(file.get_slice(k).get_shape()) for k in file.keys()}  # noqa: SIM118 (no mapping)
-            return _collect(path, shapes, (file.metadata() or {}).get(METADATA_KEY), file.get_tensor)
-    except SafetensorError as error:
-        raise FactorFileError(
-            f"{path}: not a readable safetensors file ({error}); it seems to be {filekinds.describe_bytes(path)}"
-        ) from None
+        with checkpoints.open_file(path) as checkpoint:
+            return read(checkpoint)
+    except checkpoints.CheckpointError as error:
+        raise FactorFileError(str(error)) from None
 
 
-def _read_pickle(path: Path) -> FactorFile:
-    try:
-        raw = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except Exception as error:  # the unpickler raises whatever a damaged or hostile file leads it to
-        raise FactorFileError(
-            f"{path}: cannot be read as tensors alone ({type(error).__name__}); it seems to be "
-            f"{filekinds.describe_bytes(path)}; convert it to safetensors, or download it again"
-        ) from None
-    state = raw.get("state_dict", raw) if isinstance(raw, dict) else None
-    tensors = {k: v for k, v in state.items() if isinstance(v, torch.Tensor)} if isinstance(state, dict) else {}
-    return _collect(path, {k: tuple(v.shape) for k, v in tensors.items()}, None, tensors.__getitem__)
-
-
-def _collect(path: Path, shapes: dict, text: str | None, get: Callable[[str], torch.Tensor]) -> FactorFile:
-    info, names, pairs = _check(path, shapes, text)
+def read(checkpoint: checkpoints.Checkpoint) -> FactorFile:
+    """The factor in an open weights file, as ``read_file`` gives it; raises as it does."""
+    path = checkpoint.path
+    info, names, pairs = _check(path, checkpoint.shapes, checkpoint.metadata.get(METADATA_KEY))
 
     def tensor(name: str) -> torch.Tensor:
-        value = get(name)
-        if not value.is_floating_point():
-            raise FactorFileError(f"{path}: {name} is {value.dtype}, expected floating-point weights")
-        if not torch.isfinite(value.float()).all():
-            raise FactorFileError(f"{path}: {name} holds NaN or infinite values; the file is damaged")
-        return value
+        return _sound(path, name, checkpoint.get(name))
 
     adapter = {short: tensor(long) for short, long in names.items()}
     lora = {k: LoraPair(tensor(f"{LORA}{k}.down"), tensor(f"{LORA}{k}.up")) for k in pairs}
     return FactorFile(info, adapter, lora)
 
 
-def _check(path: Path, shapes: dict, text: str | None) -> tuple[FactorInfo, dict[str, str], list[str]]:
+def _sound(path: Path, name: str, value: torch.Tensor) -> torch.Tensor:
+    if not value.is_floating_point():
+        raise FactorFileError(f"{path}: {name} is {value.dtype}, expected floating-point weights")
+    if not _finite(value):
+        raise FactorFileError(f"{path}: {name} holds NaN or infinite values; the weights are damaged")
+    return value
+
+
+def _finite(value: torch.Tensor) -> bool:
+    """Whether all numbers are finite. Extremes keep NaN; they need one pass and no memory, isfinite several."""
+    return value.numel() == 0 or all(torch.isfinite(end).item() for end in torch.aminmax(value.float()))
+
+
+def _check(path: Path, shapes: Shapes, text: str | None) -> tuple[FactorInfo, dict[str, str], list[str]]:
     """Information, adapter names (short -> as stored) and low-rank keys of a file with these shapes."""
     info = None
     if text is not None:
@@ -152,20 +149,21 @@ def _check(path: Path, shapes: dict, text: str | None) -> tuple[FactorInfo, dict
             raise FactorFileError(f"{path}: bad metadata {METADATA_KEY!r}: {error}") from None
     prefixed = {k[len(PREFIX) :]: k for k in shapes if k.startswith(PREFIX)}
     names = prefixed or {k: k for k in shapes if not k.startswith(LORA)}
+    found = {short: tuple(shapes[long]) for short, long in names.items()}
     try:
-        spec = detect({short: shapes[long] for short, long in names.items()}, info.blocks if info else 2)
+        spec = detect(found, info.blocks if info else 2)
     except AdapterKeysError as error:
+        kind = kind_of(found)
+        # Without metadata only one size of each kind is possible: compare with that one, to name what is wrong.
+        problem = mismatch(found, official(kind)) if kind and info is None else str(error)
         seems = "a damaged factor file" if info else filekinds.describe_names(shapes)
         raise FactorFileError(
-            f"{path}: no FG-DM adapter ({error}); it seems to be {seems}; expected the keys conv_in.* and body.N.* "
+            f"{path}: no FG-DM adapter ({problem}); it seems to be {seems}; expected the keys conv_in.* and body.N.* "
             f"of an adapter, with or without the prefix {PREFIX}"
         ) from None
     if info is None:
-        if spec.widths != OFFICIAL_WIDTHS or spec.in_channels != 4:
-            raise FactorFileError(
-                f"{path}: an adapter for levels of {spec.widths} channels, but no metadata {METADATA_KEY!r} that says "
-                f"what it draws and on which base; only adapters of widths {OFFICIAL_WIDTHS} may lack it"
-            )
+        if spec != official(spec.kind):
+            raise FactorFileError(f"{path}: {_unofficial(spec, bool(prefixed))}")
         info = dataclasses.replace(OFFICIAL_INFO, kind=spec.kind.value)
     if (info.kind, info.latent_channels) != (spec.kind.value, spec.in_channels):
         raise FactorFileError(
@@ -175,7 +173,22 @@ def _check(path: Path, shapes: dict, text: str | None) -> tuple[FactorInfo, dict
     return info, names, _lora_keys(path, shapes)
 
 
-def _lora_keys(path: Path, shapes: dict) -> list[str]:
+def _unofficial(spec: AdapterSpec, prefixed: bool) -> str:
+    """Why a sound adapter that says nothing about itself is refused, and what it seems to be."""
+    if spec.kind is AdapterKind.PLAIN and not prefixed and spec.in_channels in T2I_CHANNELS:
+        return (
+            f"a T2I-Adapter, it seems: its first layer reads {spec.in_channels} channels of a folded picture, that of "
+            "an FG-DM adapter reads a latent; load it with Load ControlNet Model"
+        )
+    emb = f" and a timestep embedding of {spec.emb_channels}" if spec.emb_channels else ""
+    return (
+        f"an adapter for levels of {spec.widths} channels, a latent of {spec.in_channels}{emb}, but no metadata "
+        f"{METADATA_KEY!r} that says what it draws and on which base; only adapters as in the FG-DM release (levels "
+        f"of {OFFICIAL_WIDTHS}, a latent of 4, a timestep embedding of {OFFICIAL_EMB} or none) may lack it"
+    )
+
+
+def _lora_keys(path: Path, shapes: Shapes) -> list[str]:
     stored = [k for k in shapes if k.startswith(LORA)]
     if extra := [k for k in stored if not k.endswith((".down", ".up"))]:
         raise FactorFileError(f"{path}: unknown tensors {extra[:4]}; low-rank changes end in .down or .up")
@@ -200,9 +213,9 @@ def load(path: str | os.PathLike, ops=nn, device=None, dtype: torch.dtype | None
 
 def module_of(file: FactorFile, ops=nn, device=None, dtype: torch.dtype | None = torch.float32) -> nn.Module:
     """The adapter of a factor file that is read already, as ``load`` gives it."""
-    module = build(
-        detect(file.adapter, file.info.blocks), ops, device, dtype or next(iter(file.adapter.values())).dtype
-    )
+    spec, stored = detect(file.adapter, file.info.blocks), next(iter(file.adapter.values())).dtype
+    # Built without memory first: initial values would only be overwritten.
+    module = build(spec, ops, "meta", dtype or stored).to_empty(device=device or "cpu")
     module.load_state_dict(file.adapter, strict=True)
     module.info = file.info
     return module.eval().requires_grad_(False)
@@ -226,6 +239,14 @@ def save(
         tensors[f"{LORA}{key}.down"], tensors[f"{LORA}{key}.up"] = down, up
     _check(path, {k: tuple(v.shape) for k, v in tensors.items()}, info.to_json())
     tensors = {k: v.detach().to("cpu", dtype or v.dtype).contiguous().clone() for k, v in tensors.items()}
+    for name, value in tensors.items():
+        if not _finite(value):
+            raise FactorFileError(f"{path}: {name} holds NaN, infinity or numbers too large for {value.dtype}")
     part = path.with_name(f"{path.name}.part")
-    save_file(tensors, part, metadata={METADATA_KEY: info.to_json()})
-    os.replace(part, path)
+    try:
+        save_file(tensors, part, metadata={METADATA_KEY: info.to_json()})
+        os.replace(part, path)
+    except SafetensorError as error:
+        raise OSError(f"{path}: cannot be written ({error})") from None
+    finally:
+        part.unlink(missing_ok=True)

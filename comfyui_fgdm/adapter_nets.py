@@ -10,7 +10,7 @@ Two kinds (FG-DM paper, section 4 and appendix; the release has both):
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -206,18 +206,42 @@ def build(spec: AdapterSpec, ops=nn, device=None, dtype=None) -> _AdapterBase:
     return TimeAdapter(spec.widths, spec.in_channels, spec.emb_channels, spec.blocks, ops, device, dtype)
 
 
+def official(kind: AdapterKind) -> AdapterSpec:
+    """The adapter of that kind in the FG-DM release: for the latents and the UNet of Stable Diffusion 1.x."""
+    return AdapterSpec(kind, OFFICIAL_WIDTHS, emb_channels=OFFICIAL_EMB if kind is AdapterKind.TIME else 0)
+
+
+def kind_of(names: Iterable[str]) -> AdapterKind | None:
+    """Which adapter these weights belong to, by the name of one that only it has; None for neither."""
+    found = set(names)
+    first = {"body.0.block1.weight": AdapterKind.PLAIN, "body.0.in_layers.0.weight": AdapterKind.TIME}
+    return next((kind for name, kind in first.items() if name in found), None)
+
+
+def mismatch(shapes: Mapping[str, tuple[int, ...]], spec: AdapterSpec) -> str:
+    """What keeps weights of these names and shapes from being that adapter, in words; empty if nothing does."""
+    expected, problems = spec.shapes(), []
+    if missing := [k for k in expected if k not in shapes]:
+        problems.append(f"missing: {_some(missing)}")
+    if extra := [k for k in shapes if k not in expected]:
+        problems.append(f"left over: {_some(extra)}")
+    if wrong := [
+        f"{k} is {shapes[k]}, expected {expected[k]}" for k in expected if shapes.get(k, expected[k]) != expected[k]
+    ]:
+        problems.append(f"of another shape: {_some(wrong)}")
+    return "; ".join(problems)
+
+
 def detect(shapes: Mapping[str, Any], blocks: int = 2) -> AdapterSpec:
     """Kind and sizes from names and shapes (or tensors); AdapterKeysError unless every one of them fits.
 
     ``blocks`` (residual blocks a level) cannot be seen in the weights where two levels have equal widths.
     """
     found = {k: tuple(getattr(v, "shape", v)) for k, v in shapes.items()}
-    if "body.0.block1.weight" in found:
-        kind, last = AdapterKind.PLAIN, "block2.weight"
-    elif "body.0.in_layers.0.weight" in found:
-        kind, last = AdapterKind.TIME, "out_layers.3.weight"
-    else:
+    kind = kind_of(found)
+    if kind is None:
         raise AdapterKeysError("no key body.0.block1.weight (Adapter) or body.0.in_layers.0.weight (TimeAdapter)")
+    last = "block2.weight" if kind is AdapterKind.PLAIN else "out_layers.3.weight"
     count = len({k.split(".")[1] for k in found if k.startswith("body.")})  # numbered 0..count-1: checked below
     stem, emb = found.get("conv_in.weight", ()), found.get("body.0.emb_layers.1.weight", ())
     outs = [found.get(f"body.{n}.{last}", ()) for n in range(count)]
@@ -230,18 +254,8 @@ def detect(shapes: Mapping[str, Any], blocks: int = 2) -> AdapterSpec:
         raise AdapterKeysError(f"{count} blocks in body do not divide into levels of {blocks}")
     widths = tuple(outs[n][0] for n in range(blocks - 1, count, blocks))
     spec = AdapterSpec(kind, widths, stem[1], emb[1] if kind is AdapterKind.TIME else 0, blocks)
-    expected = spec.shapes()
-    problems = []
-    if missing := [k for k in expected if k not in found]:
-        problems.append(f"missing: {_some(missing)}")
-    if extra := [k for k in found if k not in expected]:
-        problems.append(f"left over: {_some(extra)}")
-    if wrong := [
-        f"{k} is {found[k]}, expected {expected[k]}" for k in expected if found.get(k, expected[k]) != expected[k]
-    ]:
-        problems.append(f"of another shape: {_some(wrong)}")
-    if problems:
-        raise AdapterKeysError("; ".join(problems))
+    if problems := mismatch(found, spec):
+        raise AdapterKeysError(problems)
     return spec
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,6 +20,8 @@ def describe_bytes(path: Path) -> str:
     if start.startswith((b"<!doctype", b"<html", b"<?xml")):
         return "a web page saved under this name: the download needs to be repeated"
     if head.startswith(b"PK\x03\x04"):
+        if not zipfile.is_zipfile(path):
+            return "a zip archive, such as a PyTorch pickle (.pth, .ckpt, .pt), that was cut off or damaged"
         return "a zip archive, such as a PyTorch pickle (.pth, .ckpt, .pt)"
     if head.startswith(b"\x80") and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return "an old PyTorch pickle (.pth, .ckpt, .pt)"
@@ -38,7 +41,11 @@ def describe_bytes(path: Path) -> str:
 
 _KINDS = (
     # most specific first: (what it is, parts of names all of which must occur)
-    ("a full FG-DM checkpoint without its adapter", ("model.diffusion_model.adapter",)),
+    ("a full FG-DM checkpoint, damaged or for another base", ("model.diffusion_model.adapter.",)),
+    (
+        "a full Stable Diffusion XL checkpoint; load it with Load Checkpoint",
+        ("model.diffusion_model.", "conditioner.embedders."),
+    ),
     (
         "a full Stable Diffusion checkpoint; load it with Load Checkpoint",
         ("model.diffusion_model.", "first_stage_model."),
@@ -46,7 +53,8 @@ _KINDS = (
     ("a ControlNet; load it with Load ControlNet Model", ("input_hint_block.",)),
     ("a ControlNet; load it with Load ControlNet Model", ("controlnet_cond_embedding.",)),
     ("a ControlNet; load it with Load ControlNet Model", ("zero_convs.",)),
-    ("a T2I-Adapter; load it with Load ControlNet Model", ("body.", ".block1.", "conv_in.weight")),
+    ("a T2I-Adapter or a damaged FG-DM adapter", ("body.", ".block1.", "conv_in.weight")),
+    ("a damaged FG-DM adapter", ("body.", ".in_layers.0.", ".emb_layers.1.")),
     ("a T2I-Adapter; load it with Load ControlNet Model", ("adapter.body.",)),
     ("an IP-Adapter", ("ip_adapter.",)),
     ("a LoRA; load it with Load LoRA", ("lora_up",)),
