@@ -1,0 +1,46 @@
+"""python -m comfyui_fgdm convert IN OUT: a checkpoint of the FG-DM release becomes a factor file for this pack.
+
+Exit codes: 0 done, 1 refused or failed (the reason on standard error), 2 a command line that makes no sense.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from . import adapter, release, variables
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m comfyui_fgdm", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    convert = commands.add_parser("convert", help="take the adapter out of a whole-model checkpoint of the release")
+    convert.add_argument("source", metavar="IN", type=Path, help="the checkpoint (.pth, .pt, .ckpt or .safetensors)")
+    convert.add_argument("target", metavar="OUT", type=Path, help="the factor file to write (.safetensors)")
+    convert.add_argument("--variable", choices=variables.names(), help="what it draws (default: segmentation)")
+    convert.add_argument("--palette", metavar="NAME", help="palette of its maps (default: that of the variable)")
+    convert.add_argument("--size", type=int, metavar="PIXELS", help="side of its training pictures (default: 256)")
+    convert.add_argument("--licence", metavar="NAME", help="of the weights (default: that of the release)")
+    convert.add_argument("--half", action="store_true", help="write 16-bit weights: half the size")
+    convert.add_argument("--force", action="store_true", help="overwrite OUT if it exists")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command line and return its exit code; argparse itself exits with 2."""
+    options = _parser().parse_args(arguments)
+    wishes = release.Wishes(
+        options.variable, options.palette, options.licence, options.size, options.half, options.force
+    )
+    known = (release.ConvertError, adapter.FactorFileError, variables.VariableError, OSError)
+    try:
+        release.convert(options.source, options.target, wishes, lambda line: print(f"convert: {line}", flush=True))
+    except known as error:
+        print(f"convert: refused: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
