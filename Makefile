@@ -5,6 +5,7 @@
 #   make bench      factor step against plain step, throughput, demo time, import time, memory
 #   make lint       ruff, import-linter, pyright
 #   make eval-tiny  recall of the embedded models on held-out prompts (takes long)
+#   make eval-joint joint against sequential sampling of map and picture
 
 PYTHON ?= python3
 VENV_PYTHON := .venv/bin/python
@@ -16,7 +17,7 @@ ifeq ($(origin PROMPT),command line)
 export FGDM_DEMO_PROMPT := $(value PROMPT)
 endif
 
-.PHONY: help demo test bench lint eval-tiny
+.PHONY: help demo test bench lint eval-tiny eval-joint
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -35,6 +36,9 @@ lint: setup-lint
 
 eval-tiny: setup-demo
 	@$(VENV_PYTHON) -m comfyui_fgdm.iconworld eval $(EVAL_ARGS)
+
+eval-joint: setup-demo
+	@$(VENV_PYTHON) -m tools.measure_joint $(EVAL_ARGS)
 
 setup-%:
 	@$(PYTHON) tools/setup_env.py $*

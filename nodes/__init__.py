@@ -17,8 +17,13 @@ class FGDMExtension(ComfyExtension):
         from .best_of_n import BestOfN
         from .candidate_noise import CandidateNoise
         from .decode_map import DecodeMap
+        from .graph_sampling import GraphControl, GraphGuider, GraphResult
+        from .graph_variables import GraphFactor, GraphGiven, GraphImage
         from .load_factor import LoadFactor
         from .objects import Objects
         from .sample_maps import SampleMaps
 
-        return [LoadFactor, ApplyFactor, Objects, SampleMaps, CandidateNoise, BestOfN, DecodeMap]
+        return [
+            LoadFactor, ApplyFactor, Objects, SampleMaps, CandidateNoise, BestOfN, DecodeMap,
+            GraphFactor, GraphImage, GraphGiven, GraphControl, GraphGuider, GraphResult,
+        ]  # fmt: skip

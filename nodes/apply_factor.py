@@ -44,12 +44,24 @@ class ApplyFactor(io.ComfyNode):
                     advanced=True,
                     tooltip="Part of the sampling, 0 to 1, at which the factor stops to act.",
                 ),
+                *(
+                    io.Latent.Input(
+                        name,
+                        optional=True,
+                        tooltip=f"{which} map that the factor depends on, as a latent, if "
+                        "its file names one (Load Factor shows it). Leave open for segmentation factors.",
+                    )
+                    for name, which in (("parent", "The"), ("parent_2", "The second"), ("parent_3", "The third"))
+                ),
             ],
             outputs=[io.Model.Output("model", display_name="model", tooltip="A model that samples maps.")],
         )
 
     @classmethod
-    def execute(cls, model, factor, strength, start_percent, end_percent) -> io.NodeOutput:
-        from ..comfyui_fgdm.host.apply import apply_factor
+    def execute(
+        cls, model, factor, strength, start_percent, end_percent, parent=None, parent_2=None, parent_3=None
+    ) -> io.NodeOutput:
+        from ..comfyui_fgdm.host.apply import apply_factor, name_parents
 
-        return io.NodeOutput(apply_factor(model, factor, strength, start_percent, end_percent))
+        parents = name_parents(factor, [parent, parent_2, parent_3])
+        return io.NodeOutput(apply_factor(model, factor, strength, start_percent, end_percent, parents))

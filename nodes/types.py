@@ -4,6 +4,7 @@ from comfy_api.latest import io
 
 FactorType = io.Custom("FGDM_FACTOR")
 ObjectsType = io.Custom("FGDM_OBJECTS")
+GraphType = io.Custom("FGDM_GRAPH")
 SegsType = io.Custom("SEGS")  # of the Impact Pack: its name is what makes sockets fit
 
 CATEGORY = "FGDM"

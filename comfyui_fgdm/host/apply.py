@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import comfy.lora
 import comfy.model_sampling
@@ -132,6 +132,22 @@ def apply_factor(
     if factor.lora and not on_the_fly:
         add_low_rank(patched, factor, strength)
     return patched
+
+
+def name_parents(factor: Factor, latents: Sequence[dict | None]) -> dict[str, torch.Tensor]:
+    """LATENTs, in the order of the factor's parents (None: not connected), by the parents' names.
+
+    Raises FactorMismatchError for a parent without a latent, and for a latent that no parent takes.
+    """
+    names = factor.info.parents
+    connected = [latent for latent in latents if latent is not None]
+    if len(connected) != len(names) or None in latents[: len(names)]:
+        needs = f"depends on {' and '.join(names)}, in this order" if names else "depends on the prompt alone"
+        raise FactorMismatchError(
+            f"parent: the factor {factor.name!r} {needs}, but {len(connected)} latents are connected. "
+            f"Connect {len(names) or 'none'}."
+        )
+    return {name: latent["samples"] for name, latent in zip(names, connected)}
 
 
 def check_fit(model, factor: Factor) -> list[int]:

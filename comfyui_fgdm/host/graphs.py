@@ -87,7 +87,8 @@ class Graph:
 
     def change(self, name: str, **fields) -> Graph:
         """The graph with other fields of one sampled variable. GraphError if there is none of that name."""
-        self[name]
+        if isinstance(self[name], Given):
+            raise GraphError(f"variable {name!r} is given, not sampled: nothing acts on it")
         return replace(self, nodes=tuple(replace(n, **fields) if n.name == name else n for n in self.nodes))
 
     def __getitem__(self, name: str) -> Node:

@@ -39,8 +39,8 @@ CPU = Recipe(
         "judge": Budget(64_000, 16, 2e-3),
         "selector": Budget(24_000, 16, 2e-3, ema=0.995),
         "base": Budget(141_000, 32, 1e-3, restart=61_000),
-        "segmentation": Budget(35_200, 32, 2e-3),
-        "image": Budget(19_200, 32, 2e-3, ema=0.99),
+        "segmentation": Budget(40_000, 32, 2e-3, ema=0.997),
+        "image": Budget(38_400, 32, 2e-3, ema=0.995),
     },
 )
 

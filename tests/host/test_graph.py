@@ -224,6 +224,22 @@ def test_a_joint_run_is_the_euler_loop_written_out(tiny, factor, depth, setup, c
     torch.testing.assert_close(found["depth"], x["depth"], atol=2e-3, rtol=1e-3)
 
 
+def test_apply_factor_takes_parents_by_order_and_names_what_is_wrong(tiny, factor, depth, setup, comfy_host):
+    node = setup.variable("depth")
+    common = {"model": tiny.model, "strength": 1.0, "start_percent": 0.0, "end_percent": 1.0}
+    maps = [{"samples": torch.randn(1, 12, 8, 8, generator=torch.Generator().manual_seed(k))} for k in range(2)]
+    first, again, other = (
+        ksample(comfy_host, comfy_host.call("FGDM_ApplyFactor", factor=depth, parent=parent, **common)[0], setup, node)
+        for parent in (maps[0], maps[0], maps[1])
+    )
+    same(first, again)
+    assert (first - other).abs().max() > 1e-3
+    with pytest.raises(ValueError, match="parent: .*depends on segmentation.*0 latents.*Connect 1"):
+        comfy_host.call("FGDM_ApplyFactor", factor=depth, **common)
+    with pytest.raises(ValueError, match="prompt alone.*1 latents.*Connect none"):
+        comfy_host.call("FGDM_ApplyFactor", factor=factor, parent=maps[0], **common)
+
+
 def test_low_rank_on_the_fly_is_low_rank_in_the_weights(tiny, factor, setup, comfy_host):
     apply = comfy_host.engine("comfyui_fgdm.host.apply").apply_factor
     node = setup.variable("segmentation")

@@ -1,0 +1,136 @@
+"""Factor graph nodes: control nets between variables, the guider that samples a graph, and its results."""
+
+from comfy_api.latest import io
+
+from .types import CATEGORY, GraphType
+
+
+class GraphControl(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="FGDM_GraphControl",
+            display_name="Graph Control (FG-DM)",
+            category=f"{CATEGORY}/graph",
+            description="Links two variables of a factor graph by a control net: one sees the picture of the other while "
+            "both are sampled. Several may be chained.",
+            search_aliases=["fg-dm", "factor graph", "controlnet", "T2I-Adapter"],
+            inputs=[
+                GraphType.Input("graph", tooltip="The graph with both variables."),
+                io.ControlNet.Input("control_net", tooltip="A control net or T2I adapter for the model of variable."),
+                io.String.Input("variable", default="image", tooltip="Name of the variable that is controlled."),
+                io.String.Input("shows", default="segmentation", tooltip="Name of the variable that it is shown."),
+                io.Float.Input(
+                    "strength", default=1.0, min=0.0, max=10.0, step=0.01, tooltip="Strength, as in Apply ControlNet."
+                ),
+                io.Float.Input(
+                    "start_percent",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.001,
+                    advanced=True,
+                    tooltip="Part of the sampling, 0 to 1, at which the control net starts to act.",
+                ),
+                io.Float.Input(
+                    "end_percent",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.001,
+                    advanced=True,
+                    tooltip="Part of the sampling, 0 to 1, at which the control net stops to act.",
+                ),
+            ],
+            outputs=[GraphType.Output("graph", display_name="graph", tooltip="The graph with this link.")],
+        )
+
+    @classmethod
+    def execute(cls, graph, control_net, variable, shows, strength, start_percent, end_percent) -> io.NodeOutput:
+        from ..comfyui_fgdm.host.graphs import Control, Given
+
+        node = graph[variable]
+        before = () if isinstance(node, Given) else node.controls
+        link = Control(control_net, shows, strength, start_percent, end_percent)
+        return io.NodeOutput(graph.change(variable, controls=(*before, link)))
+
+
+class GraphGuider(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="FGDM_GraphGuider",
+            display_name="Graph Guider (FG-DM)",
+            category=f"{CATEGORY}/graph",
+            description="What SamplerCustomAdvanced needs to sample a factor graph: guider, noise and latent. Any sampler "
+            "and scheduler may drive it.",
+            search_aliases=["fg-dm", "factor graph", "joint sampling", "sequential sampling"],
+            inputs=[
+                GraphType.Input("graph", tooltip="The graph with all its variables."),
+                io.Combo.Input(
+                    "mode",
+                    options=["joint", "sequential"],
+                    default="joint",
+                    tooltip="joint: at every step all variables advance, parents first, each seeing what its parents just "
+                    "became. sequential: each variable is sampled to its end before the next begins.",
+                ),
+                io.Vae.Input(
+                    "vae", optional=True, tooltip="The VAE of the model; it makes the pictures that control nets see."
+                ),
+                io.Combo.Input(
+                    "parents_seen_as",
+                    options=["next latent", "predicted x0"],
+                    default="next latent",
+                    advanced=True,
+                    tooltip="Joint runs: what a factor reads of a parent in the making. next latent: its latent one step "
+                    "on, as in the paper. predicted x0: the clean map as far as it can be told yet.",
+                ),
+                io.Int.Input(
+                    "refresh",
+                    default=1,
+                    min=1,
+                    max=1000,
+                    advanced=True,
+                    tooltip="Joint runs: control nets see their parent decoded anew every so many steps; 1 follows it "
+                    "closest and decodes most often.",
+                ),
+            ],
+            outputs=[
+                io.Guider.Output("guider", display_name="guider", tooltip="For SamplerCustomAdvanced."),
+                io.Noise.Output("noise", display_name="noise", tooltip="The noise of all variables, from their seeds."),
+                io.Latent.Output("latent", display_name="latent", tooltip="The starts of all variables together."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, graph, mode, vae=None, parents_seen_as="next latent", refresh=1) -> io.NodeOutput:
+        from ..comfyui_fgdm.graph import View
+        from ..comfyui_fgdm.host.graphs import GraphNoise, start_latent
+        from ..comfyui_fgdm.host.joint import GraphSettings, Mode, make_guider
+
+        guider = make_guider(graph, vae, Mode(mode), GraphSettings(View(parents_seen_as), refresh))
+        return io.NodeOutput(guider, GraphNoise(graph), start_latent(graph))
+
+
+class GraphResult(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="FGDM_GraphResult",
+            display_name="Graph Result (FG-DM)",
+            category=f"{CATEGORY}/graph",
+            description="Takes one variable out of what a factor graph was sampled to.",
+            search_aliases=["fg-dm", "factor graph", "split latent"],
+            inputs=[
+                GraphType.Input("graph", tooltip="The graph that was sampled."),
+                io.Latent.Input("latent", tooltip="The output of SamplerCustomAdvanced."),
+                io.String.Input("variable", default="image", tooltip="Name of the variable."),
+            ],
+            outputs=[io.Latent.Output("latent", display_name="latent", tooltip="The latent of that variable alone.")],
+        )
+
+    @classmethod
+    def execute(cls, graph, latent, variable) -> io.NodeOutput:
+        from ..comfyui_fgdm.host.graphs import result
+
+        return io.NodeOutput(result(latent, graph, variable))

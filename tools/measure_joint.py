@@ -1,0 +1,93 @@
+"""`make eval-joint`: joint against sequential sampling of map and picture, on held-out prompts of the embedded family.
+
+For each prompt the same seeds are run sequentially, and jointly with the map shown to the image factor every 1, 2 and 5
+steps. Maps are scored by what they show, pictures by the judge; nothing is selected. Writes runs/joint.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tools.inprocess import boot
+from tools.server import CACHE, ROOT
+
+STEPS, MAP_CFG, IMAGE_CFG, SIZE = 10, 4.0, 3.0, 128
+REFRESH = (1, 2, 5)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--prompts", type=int, default=40)
+    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "joint.json")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="joint-", dir=CACHE) as base:
+        host = boot(Path(base))
+        with torch.inference_mode():
+            rows = measure(host, options.prompts)
+    from comfyui_fgdm.iconworld.evaluate import interval
+
+    report: dict[str, dict] = {"prompts": {"count": len(rows["sequential"])}}
+    for name, figures in rows.items():
+        table = np.array(figures)
+        report[name] = {
+            key: interval(table[:, column])
+            for column, key in enumerate(("map recall", "image recall", "map kept in the image", "seconds"))
+        }
+        if name != "sequential":
+            report[name]["image recall, minus sequential"] = interval(table[:, 1] - np.array(rows["sequential"])[:, 1])
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(report, indent=1))
+    print(json.dumps(report, indent=1))
+    return 0
+
+
+def measure(host, count: int) -> dict[str, list[list[float]]]:
+    """Per way of sampling and prompt: map recall, image recall by the judge, share of the map kept, seconds."""
+    from comfyui_fgdm import palettes, recall
+    from comfyui_fgdm.iconworld import evaluate, export, judge
+
+    graphs, joint = host.engine("comfyui_fgdm.host.graphs"), host.engine("comfyui_fgdm.host.joint")
+    files = export.files()
+    model, clip, vae = host.call("CheckpointLoaderSimple", ckpt_name=files.base.name)[:3]
+    factor = host.call("FGDM_LoadFactor", factor_name=files.factor.name)[0]
+    net = host.call("ControlNetLoader", control_net_name=files.image.name)[0]
+    sampler = host.call("KSamplerSelect", sampler_name="ddim")[0]
+    sigmas = host.call("BasicScheduler", model=model, scheduler="sgm_uniform", steps=STEPS, denoise=1.0)[0]
+    read = judge.load(files.judge)
+    empty = host.call("CLIPTextEncode", clip=clip, text="")[0]
+    latent = host.call("EmptyLatentImage", width=SIZE, height=SIZE, batch_size=1)[0]
+    ways = {"sequential": (joint.Mode.SEQUENTIAL, 1)}
+    ways |= {f"joint, shown every {n} steps": (joint.Mode.JOINT, n) for n in REFRESH}
+    rows: dict[str, list[list[float]]] = {name: [] for name in ways}
+    for number, prompt in enumerate(evaluate.prompts(count)):
+        positive = host.call("CLIPTextEncode", clip=clip, text=prompt.text)[0]
+        common = {"model": model, "positive": positive, "negative": empty, "latent": latent, "seed": prompt.seed}
+        control = graphs.Control(net, "segmentation")
+        graph = graphs.Graph().add(graphs.Sampled("segmentation", cfg=MAP_CFG, factor=factor, **common))
+        graph = graph.add(graphs.Sampled("image", cfg=IMAGE_CFG, controls=(control,), **common))
+        for name, (mode, refresh) in ways.items():
+            start = time.perf_counter()
+            guider = joint.make_guider(graph, vae, mode, joint.GraphSettings(refresh=refresh))
+            out = host.call(
+                "SamplerCustomAdvanced", noise=graphs.GraphNoise(graph), guider=guider, sampler=sampler, sigmas=sigmas,
+                latent_image=graphs.start_latent(graph),
+            )[0]  # fmt: skip
+            seconds = time.perf_counter() - start
+            pictures = [vae.decode(graphs.result(out, graph, which)["samples"]) for which in ("segmentation", "image")]
+            labels = palettes.decode(pictures[0], palettes.COCO, factor.info.classes)
+            seen = read((pictures[1] * 255).round() / 255)
+            scores = [float(recall.score(found, prompt.query).recall[0]) for found in (labels, seen)]
+            rows[name].append([*scores, float((labels == seen).float().mean()), seconds])
+        print(f"joint: prompt {number + 1} of {count}", flush=True)
+    return rows
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
