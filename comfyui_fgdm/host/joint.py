@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -17,8 +18,12 @@ import torch
 
 from ..graph import GraphError, Variable, View, evaluate
 from .apply import PARENTS, apply_factor
-from .graphs import Control, Given, Graph, Sampled, pack, unpack
+from .graphs import Given, Graph, Sampled, pack, unpack
+from .hints import Hint, given_latent, given_picture, with_hints
+from .in_turn import SequentialGuider
 from .progress import GraphProgress
+
+log = logging.getLogger(__name__)
 
 OTHERS = "fgdm_graph"
 
@@ -37,34 +42,6 @@ class GraphSettings:
 
     view: View = View.NEXT
     refresh: int = 1
-
-
-class Hint:
-    """The picture of a parent variable before the control nets of a child, replaced while the parent changes."""
-
-    def __init__(self, control: Control, image: torch.Tensor):
-        self.parent = control.parent
-        self.net = control.net.copy()
-        self.net.set_cond_hint(image.movedim(-1, 1), control.strength, (control.start, control.end))
-        self.step = -1
-
-    def show(self, image: torch.Tensor) -> None:
-        """image: B x H x W x 3."""
-        self.net.cond_hint_original = image.movedim(-1, 1)
-        self.net.cond_hint = None
-
-
-def with_hints(conditioning, hints: list[Hint]):
-    """The conditioning with the nets of all hints in one chain, behind any control net it has."""
-    out = []
-    for embedding, options in conditioning:
-        options = options.copy()
-        for hint in hints:
-            hint.net.set_previous_controlnet(options.get("control"))
-            options["control"] = hint.net
-            options["control_apply_to_uncond"] = False
-        out.append([embedding, options])
-    return out
 
 
 class GraphGuider(comfy.samplers.CFGGuider):
@@ -86,8 +63,7 @@ class GraphGuider(comfy.samplers.CFGGuider):
         super().__init__(self._loaded_together())
         self.hints: dict[str, list[Hint]] = {}
         for node in self.nodes:
-            blank = torch.zeros(1, 8 * node.samples.shape[2], 8 * node.samples.shape[3], 3)
-            self.hints[node.name] = [Hint(control, blank) for control in node.controls]
+            self.hints[node.name] = [Hint(control) for control in node.controls]
             for kind, conditioning in (("positive", node.positive), ("negative", node.negative)):
                 self.inner_set_conds({f"{node.name}/{kind}": with_hints(conditioning, self.hints[node.name])})
         self.cfg = self.nodes[-1].cfg
@@ -120,7 +96,7 @@ class GraphGuider(comfy.samplers.CFGGuider):
         self, noise, latent_image, device, sampler, sigmas, denoise_mask, callback, disable_pbar, seed, latent_shapes=None
     ):  # fmt: skip
         self.shapes = latent_shapes
-        self.sigmas = sigmas
+        self.sigmas = [float(sigma) for sigma in sigmas]
         starts = [
             node.model.model.process_latent_in(part) if torch.count_nonzero(part) else part
             for node, part in zip(self.nodes, self._split(latent_image), strict=True)
@@ -183,14 +159,10 @@ class GraphGuider(comfy.samplers.CFGGuider):
         return {name for v in self.plan for name in v.parents if name in self.given}
 
     def predict_noise(self, x, timestep, model_options={}, seed=None):  # noqa: B006 (core's signature)
-        if not self.alone and model_options.get("sampler_post_cfg_function"):
-            raise GraphError(
-                "CFG++ samplers cannot run several variables jointly: choose another sampler, or sequential"
-            )
         sigma = float(timestep[0])
-        lower = [float(s) for s in self.sigmas if float(s) < sigma * (1 - 1e-5)]
+        lower = [s for s in self.sigmas if s < sigma * (1 - 1e-5)]
         names = [node.name for node in self.nodes]
-        self.found = {}
+        self.found, self.unguided = {}, {}
         x0 = evaluate(
             self.plan,
             {node.name: self._denoiser(node, seed, model_options) for node in self.nodes},
@@ -200,8 +172,27 @@ class GraphGuider(comfy.samplers.CFGGuider):
             max(lower, default=0.0),
             self.settings.view,
         )
-        parts = [x0[name] for name in names]
-        return comfy.utils.pack_latents(parts)[0] if len(parts) > 1 else parts[0]
+        if self.alone:
+            return x0[names[0]]
+        packed = comfy.utils.pack_latents([x0[name] for name in names])[0]
+        return self._watched(packed, x, timestep, model_options)
+
+    def _watched(self, packed, x, timestep, model_options: dict):
+        """What a sampler's own functions after the guidance (CFG++) make of the whole pack."""
+        for function in self._watchers(model_options):
+            unguided = comfy.utils.pack_latents([self.unguided[node.name] for node in self.nodes])[0]
+            packed = function(
+                {
+                    "denoised": packed, "cond": None, "uncond": None, "model": self.inner_model, "sigma": timestep,
+                    "uncond_denoised": unguided, "cond_denoised": packed, "model_options": model_options, "input": x,
+                    "cond_scale": self.cfg,
+                }
+            )  # fmt: skip
+        return packed
+
+    def _watchers(self, model_options: dict) -> list:
+        own = len(self.model_options.get("sampler_post_cfg_function", ()))
+        return model_options.get("sampler_post_cfg_function", [])[own:]
 
     def _denoiser(self, node: Sampled, seed, model_options):
         def denoise(x, timestep, seen):
@@ -209,10 +200,15 @@ class GraphGuider(comfy.samplers.CFGGuider):
             level = self.levels[node.name]
             if level is not None and float(timestep[0]) > level * (1 + 1e-5):
                 self.found[node.name] = self.starts[node.name].expand_as(x)  # x stays on its start's own path
+                self.unguided[node.name] = self.found[node.name]
                 return self.found[node.name]
             self._refresh(node, float(timestep[0]))
             options = self._options_alone(model_options) if self.alone else self.options[node.name]
             options = {**options, "transformer_options": {**options["transformer_options"], PARENTS: seen}}
+            if not self.alone and self._watchers(model_options):
+                options = comfy.model_patcher.set_model_options_post_cfg_function(
+                    options, lambda said: self._keep_unguided(node.name, said), disable_cfg1_optimization=True
+                )
             prompts = self.prompts[node.name]
             self.found[node.name] = comfy.samplers.sampling_function(
                 node.model.model, x, timestep, prompts["negative"], prompts["positive"], node.cfg, options, seed
@@ -221,6 +217,10 @@ class GraphGuider(comfy.samplers.CFGGuider):
 
         return denoise
 
+    def _keep_unguided(self, name: str, said: dict):
+        self.unguided[name] = said["uncond_denoised"]
+        return said["denoised"]
+
     def _options_alone(self, model_options: dict) -> dict:
         """The sampler's own model options (it may watch the guidance) with what the factor adds."""
         inner = model_options.get("transformer_options", {})
@@ -228,7 +228,7 @@ class GraphGuider(comfy.samplers.CFGGuider):
         return {**model_options, "transformer_options": {**inner, "wrappers": wrappers}}
 
     def _refresh(self, node: Sampled, sigma: float) -> None:
-        step = sum(float(s) > sigma * (1 + 1e-5) for s in self.sigmas)
+        step = sum(s > sigma * (1 + 1e-5) for s in self.sigmas)
         for hint in self.hints[node.name]:
             if hint.parent in self.given or step == hint.step or (hint.step >= 0 and step % self.settings.refresh):
                 continue
@@ -243,6 +243,10 @@ class GraphGuider(comfy.samplers.CFGGuider):
                 if hint.parent in self.given:
                     hint.show(given_picture(self.graph[hint.parent], self.vae))
 
+    def _given_batch(self) -> int:
+        known = [value for node in self.given.values() for value in (node.samples, node.image) if value is not None]
+        return max(map(len, known), default=1)
+
     def _split(self, value: torch.Tensor) -> list[torch.Tensor]:
         return comfy.utils.unpack_latents(value, self.shapes)
 
@@ -250,75 +254,31 @@ class GraphGuider(comfy.samplers.CFGGuider):
         self, noise, latent_image, sampler, sigmas, denoise_mask=None, callback=None, disable_pbar=False, seed=None
     ):  # fmt: skip
         progress = GraphProgress(self.nodes[0].model, callback)
-        return super().sample(
-            noise, latent_image, sampler, sigmas, denoise_mask, progress.step, disable_pbar, seed
-        )  # fmt: skip
+        try:
+            return super().sample(
+                noise, latent_image, sampler, sigmas, denoise_mask, progress.step, disable_pbar, seed
+            )  # fmt: skip
+        except Exception as error:
+            batch = len(unpack(latent_image)[0])
+            if batch == 1 or self._given_batch() > 1 or not comfy.model_management.is_oom(error):
+                raise
+        # Outside the handler, whose exception keeps the tensors of the failed try alive.
+        comfy.model_management.soft_empty_cache()
+        log.warning("FGDM: no memory for a graph of batch %d; going on with two halves.", batch)
+        halves = [slice(None, batch // 2), slice(batch // 2, None)]
+        parts = [
+            self.sample(
+                take(noise, half), take(latent_image, half), sampler, sigmas,
+                None if denoise_mask is None else take(denoise_mask, half, batch), callback, disable_pbar, seed,
+            )
+            for half in halves
+        ]  # fmt: skip
+        return pack([torch.cat(both) for both in zip(*map(unpack, parts), strict=True)])
 
 
-class SequentialGuider(comfy.samplers.CFGGuider):
-    """GUIDER that samples the variables of a graph one after another, each by a run of its own.
-
-    A variable may have a sampler and sigmas of its own; the others use those of the run.
-    """
-
-    def __init__(self, graph: Graph, vae):
-        self.graph, self.vae, self.nodes = graph, vae, graph.sampled()
-        super().__init__(self.nodes[0].model)
-        self.cfg = self.nodes[-1].cfg
-
-    def sample(
-        self, noise, latent_image, sampler, sigmas, denoise_mask=None, callback=None, disable_pbar=False, seed=None
-    ):  # fmt: skip
-        starts, noises = unpack(latent_image), unpack(noise)
-        masks = unpack(denoise_mask) if denoise_mask is not None else [None] * len(starts)
-        schedules = [self._schedule(node, sigmas) for node in self.nodes]
-        total = sum(max(0, len(schedule) - 1) for schedule in schedules)
-        progress = GraphProgress(self.nodes[0].model, callback)
-        values: dict[str, torch.Tensor] = {}
-        done: list[torch.Tensor] = [torch.zeros_like(start) for start in starts]
-        before = 0
-        for k, node in enumerate(self.nodes):
-            guider = comfy.samplers.CFGGuider(self._model(node, values))
-            hints = [Hint(control, self._picture(control.parent, values)) for control in node.controls]
-            guider.set_conds(with_hints(node.positive, hints), with_hints(node.negative, hints))
-            guider.set_cfg(node.cfg)
-
-            def step(number, x0, x, _total, k=k, before=before):
-                progress.step(before + number, pack([*done[:k], x0, *done[k + 1 :]]), x, total)
-
-            done[k] = guider.sample(
-                noises[k], starts[k], node.sampler or sampler, schedules[k], masks[k], step, disable_pbar, node.seed
-            ).to(starts[k].dtype)  # fmt: skip
-            values[node.name] = done[k]
-            before += max(0, len(schedules[k]) - 1)
-        return pack(done)
-
-    def _schedule(self, node: Sampled, sigmas: torch.Tensor) -> torch.Tensor:
-        own = sigmas if node.sigmas is None else node.sigmas
-        if node.denoise >= 1.0:
-            return own
-        level = node.model.get_model_object("model_sampling").percent_to_sigma(1.0 - node.denoise)
-        return own[own <= level * (1 + 1e-5)]
-
-    def _model(self, node: Sampled, values: dict[str, torch.Tensor]):
-        if node.factor is None:
-            return node.model
-        parents = {
-            name: values[name] if name in values else given_latent(self.graph[name], self.vae)
-            for name in node.factor.info.parents
-        }
-        return apply_factor(node.model, node.factor, node.strength, parents=parents)
-
-    def _picture(self, name: str, values: dict[str, torch.Tensor]) -> torch.Tensor:
-        return self.vae.decode(values[name]) if name in values else given_picture(self.graph[name], self.vae)
-
-
-def given_latent(node, vae) -> torch.Tensor:
-    return node.samples if node.samples is not None else vae.encode(node.image[..., :3])
-
-
-def given_picture(node, vae) -> torch.Tensor:
-    return node.image if node.image is not None else vae.decode(node.samples)
+def take(value, part: slice, batch: int = 0):
+    """A part of the batch of every tensor in a pack; with `batch`, tensors of another batch (masks for all) stay whole."""
+    return pack([one[part] if batch in (0, len(one)) else one for one in unpack(value)])
 
 
 def make_guider(graph: Graph, vae, mode: Mode, settings: GraphSettings):

@@ -133,7 +133,9 @@ def test_sequential_is_a_chain_of_ksamplers(tiny, factor, depth, net, setup, com
     same(found["image"], ksample(comfy_host, tiny.model, setup, image, positive=positive, negative=negative))
 
 
-@pytest.mark.parametrize("sampler", ["euler", "dpmpp_2m", "heun", "lms", "uni_pc", "res_multistep", "ddim", "deis"])
+@pytest.mark.parametrize(
+    "sampler", ["euler", "dpmpp_2m", "heun", "lms", "uni_pc", "res_multistep", "ddim", "deis", "euler_cfg_pp"]
+)
 def test_independent_variables_do_not_disturb_each_other(tiny, setup, comfy_host, sampler):
     """Variables without links, run jointly at other sizes, prompts and guidance, are what KSampler makes of each alone."""
     one = setup.variable("one", seed=1, size=64, text="a red car", cfg=2.0)
@@ -302,17 +304,15 @@ def test_a_start_and_a_mask_are_kept(factor, setup):
     assert (barely["segmentation"] - kept).abs().mean() < 0.5 * (much["segmentation"] - kept).abs().mean()
 
 
-def test_hints_are_refreshed_every_n_steps(factor, net, setup, monkeypatch, joint):
-    shown = []
-    monkeypatch.setattr(
-        joint.Hint,
-        "show",
-        lambda self, image: (
-            shown.append(image)
-            or setattr(self.net, "cond_hint_original", image.movedim(-1, 1))
-            or setattr(self.net, "cond_hint", None)
-        ),
-    )
+def test_hints_are_refreshed_every_n_steps(factor, net, setup, monkeypatch, comfy_host):
+    hint = comfy_host.engine("comfyui_fgdm.host.hints").Hint
+    shown, real = [], hint.show
+
+    def spy(self, image):
+        shown.append(image)
+        real(self, image)
+
+    monkeypatch.setattr(hint, "show", spy)
     graph = setup.graph(
         setup.variable("segmentation", factor=factor),
         setup.variable("image", controls=(setup.graphs.Control(net, "segmentation"),)),
@@ -322,6 +322,50 @@ def test_hints_are_refreshed_every_n_steps(factor, net, setup, monkeypatch, join
     shown.clear()
     setup.run(graph, steps=6, refresh=4)
     assert len(shown) == 2, "steps 0 and 4"
+
+
+def test_a_batch_without_memory_is_halved_and_goes_on(factor, setup, monkeypatch, caplog):
+    import comfy.samplers
+
+    def graph(batch):
+        return setup.graph(
+            setup.variable("segmentation", factor=factor, batch=batch), setup.variable("image", batch=batch)
+        )
+
+    whole = setup.run(graph(3))
+    real = comfy.samplers.sampling_function
+
+    def cramped(model, x, *args, **kwargs):
+        if len(x) > 2:
+            raise torch.OutOfMemoryError("no memory for three")
+        return real(model, x, *args, **kwargs)
+
+    monkeypatch.setattr(comfy.samplers, "sampling_function", cramped)
+    halved = setup.run(graph(3))
+    assert "two halves" in caplog.text
+    for name in whole:
+        torch.testing.assert_close(halved[name], whole[name], atol=1e-3, rtol=1e-3)
+
+
+def test_a_control_net_stands_behind_those_the_prompt_has(tiny, net, setup, comfy_host):
+    """The net that the prompt brings and the net of the graph act together, as when core chains them."""
+    own = torch.rand(1, 64, 64, 3, generator=torch.Generator().manual_seed(1))
+    given = torch.rand(1, 64, 64, 3, generator=torch.Generator().manual_seed(2))
+    node = setup.variable("image")
+
+    def control(positive, negative, image, strength):
+        return comfy_host.call(
+            "ControlNetApplyAdvanced", positive=positive, negative=negative, control_net=net, image=image,
+            strength=strength, start_percent=0.0, end_percent=1.0,
+        )  # fmt: skip
+
+    from dataclasses import replace
+
+    positive, _ = control(node.positive, node.negative, own, 0.5)
+    with_own = replace(node, positive=positive, controls=(setup.graphs.Control(net, "map"),))
+    found = setup.run(setup.graph(setup.graphs.Given("map", image=given), with_own))["image"]
+    both = control(positive, node.negative, given, 1.0)
+    same(found, ksample(comfy_host, tiny.model, setup, node, positive=both[0], negative=both[1]))
 
 
 BAD = {
