@@ -40,7 +40,7 @@ CPU = Recipe(
         "selector": Budget(24_000, 16, 2e-3, ema=0.995),
         "base": Budget(141_000, 32, 1e-3, restart=61_000),
         "segmentation": Budget(40_000, 32, 2e-3, ema=0.997),
-        "image": Budget(38_400, 32, 2e-3, ema=0.995),
+        "image": Budget(28_800, 32, 2e-3, ema=0.995),
     },
 )
 
