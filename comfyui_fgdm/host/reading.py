@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from .. import charts, objects, palettes, recall
+from .. import charts, cleaning, objects, palettes, recall
 from ..conversion import Colours, convert, table_for
 from ..noise import candidate_seed
 from ..regions import Segs, find_regions, to_segs
@@ -66,11 +66,13 @@ def decode_map(
     class_name: str = "",
     rule: palettes.Rule = palettes.Rule.NEAREST,
     colours: Colours = Colours.AS_READ,
+    smallest: float = cleaning.SMALLEST,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, str, list[Segs]]:
     """What is on an IMAGE batch of maps: clean maps IMAGE, mask MASK (B, H, W) of the class (or of all things),
     legend IMAGE, JSON text, and the regions of the mask as one SEGS a map.
 
-    Clean maps and legend are in ``colours``; all else is said in the classes that were read. Raises
+    Clean maps and legend are in ``colours``; all else is said in the classes that were read. In the clean maps
+    pieces below the share ``smallest`` and void are gone (see cleaning.py). Raises
     NotAMapError for pictures that are no maps, ValueError for an unknown class or colours without a table.
     """
     palette = palette_of(factor)
@@ -93,7 +95,7 @@ def decode_map(
         "without_colour": [palette.labels[label].name for label in found if label not in table.mapped],
         "maps": describe(reading, palette, regions),
     }
-    painted = convert(labels, table)
+    painted = convert(cleaning.clean(labels, palette.void, smallest), table)
     size = (labels.shape[1], labels.shape[2])
     return (
         clean_pictures(painted, table.target),

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from .. import palettes, recall
+from ..cleaning import clean
 from ..noise import candidate_batch
 from ..objects import ObjectItem, ObjectQuery
 from . import export, icons, shipped
@@ -108,13 +109,14 @@ def measure(
     if selector:
         picked = int(recall.best(recall.score(selector(plain), prompt.query))[0])
         baseline = {"b_plain_best_of_10": float(by_judge[picked]), "b_plain_mean": float(by_judge.mean())}
-    hints = palettes.encode(labels[[0, chosen]])
+    shown = clean(labels[[0, chosen]], palettes.COCO.void)
+    hints = palettes.encode(shown)
     image = family.decode(
         ddim(family.image(hints), noise[:1].expand(2, -1, -1, -1), context[:2], empty[:2], IMAGE_STEPS, IMAGE_CFG)
     )
     read = judge(image)
     final = recall.score(read, prompt.query).recall
-    agreement = (read[1] == labels[chosen]).float().mean()
+    agreement = (read[1] == shown[1]).float().mean()
     return {
         "prompt": prompt.text,
         "named": list(prompt.named),
@@ -232,7 +234,8 @@ def sample_sheet(count: int, family: shipped.Family, recipe: Recipe, path: Path)
         noise = candidate_batch(prompt.seed, [0], (family.base.unet.config.latent, side, side))
         context, empty = encode(family.base, [prompt.text])
         maps = family.decode(ddim(family.factor, noise, context, empty, MAP_STEPS, MAP_CFG))
-        hint = palettes.encode(palettes.decode(maps, palettes.COCO, family.info.classes))
+        labels = palettes.decode(maps, palettes.COCO, family.info.classes)
+        hint = palettes.encode(clean(labels, palettes.COCO.void))
         image = family.decode(ddim(family.image(hint), noise, context, empty, IMAGE_STEPS, IMAGE_CFG))
         x, y = at % columns * (cell + 8), at // columns * (cell // 2 + 44)
         for k, picture in enumerate((maps[0], image[0])):

@@ -1,0 +1,36 @@
+"""Cleaning sampled label maps for control nets: no pixels without a class, no specks."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+SMALLEST = 0.0025
+"""Default share of a map below which a connected piece is a speck (41 pixels of 128 x 128)."""
+
+
+def clean(labels: torch.Tensor, void: int, smallest: float = SMALLEST) -> torch.Tensor:
+    """Label maps int [B, H, W] without void pixels and without connected (8 neighbours) pieces of less than the share
+    `smallest` (0..1) of the map: these pixels take the class of the nearest pixel that stays.
+
+    0 changes nothing. A map of which nothing would stay is left as it is. ValueError for a share outside 0..1.
+    """
+    if not 0.0 <= smallest <= 1.0:
+        raise ValueError(f"the smallest piece must be a share of the map, 0..1, got {smallest}")
+    if smallest == 0.0:
+        return labels
+    return torch.stack([torch.from_numpy(_clean(one.cpu().numpy(), void, smallest)) for one in labels]).to(labels)
+
+
+def _clean(labels: np.ndarray, void: int, smallest: float) -> np.ndarray:
+    from scipy import ndimage  # ComfyUI installs it; imported where it is used, it takes a while
+
+    gone = labels == void
+    for label in np.unique(labels[~gone]):
+        pieces, _ = ndimage.label(labels == label, structure=np.ones((3, 3)))
+        areas = np.bincount(pieces.ravel())
+        gone |= (pieces > 0) & (areas < smallest * labels.size)[pieces]
+    if gone.all() or not gone.any():
+        return labels.copy()
+    nearest = ndimage.distance_transform_edt(gone, return_distances=False, return_indices=True)
+    return labels[tuple(nearest)]
