@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import torch
 
@@ -27,10 +29,10 @@ def _clean(labels: np.ndarray, void: int, smallest: float) -> np.ndarray:
 
     gone = labels == void
     for label in np.unique(labels[~gone]):
-        pieces, _ = ndimage.label(labels == label, structure=np.ones((3, 3)))
+        pieces, _ = cast(tuple[np.ndarray, int], ndimage.label(labels == label, structure=np.ones((3, 3))))
         areas = np.bincount(pieces.ravel())
         gone |= (pieces > 0) & (areas < smallest * labels.size)[pieces]
     if gone.all() or not gone.any():
         return labels.copy()
     nearest = ndimage.distance_transform_edt(gone, return_distances=False, return_indices=True)
-    return labels[tuple(nearest)]
+    return labels[tuple(cast(np.ndarray, nearest))]

@@ -108,7 +108,7 @@ class SampleMaps(io.ComfyNode):
         )  # fmt: skip
         maps = sample_maps(model, factor, positive, negative, vae, seed, settings)
         result = score_maps(maps, objects, factor, seed=seed)
-        show_result(result.chart)
+        show_result(result.chart, count * steps)
         return io.NodeOutput(
             maps[result.best],
             maps,

@@ -16,9 +16,12 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def end_with_parent() -> None:
-    """Let the kernel interrupt this process when the one that started it is gone, however that one ended (Linux)."""
+    """Let the kernel end this process when the one that started it is gone, however that one ended (Linux).
+
+    Not by an interrupt: raised in the middle of an import, a KeyboardInterrupt may be caught there.
+    """
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != int(os.environ["FGDM_SERVER_OF"]):  # it was gone before
             raise SystemExit("the process that started this server has ended")
 

@@ -58,13 +58,13 @@ class GraphProgress:
             comfy.utils.ProgressBar(total).update_absolute(step + 1, total, sheet(pictures))
 
 
-def show_result(chart: torch.Tensor) -> None:
-    """Make a chart (1, H, W, 3) the last preview of the running node, in its full size.
+def show_result(chart: torch.Tensor, total: int) -> None:
+    """Make a chart (1, H, W, 3) the last preview of the running node, in its full size; total: of its progress.
 
     The classic front end keeps a node's last live preview on top of the pictures it puts out.
     """
     picture = Image.fromarray(chart[0].float().clamp(0, 1).mul(255).round().to(device="cpu", dtype=torch.uint8).numpy())
-    comfy.utils.ProgressBar(1).update_absolute(1, 1, ("PNG", picture, None))
+    comfy.utils.ProgressBar(total).update_absolute(total, total, ("PNG", picture, None))
 
 
 def sheet(pictures: list[Image.Image]) -> tuple[str, Image.Image, int]:

@@ -121,13 +121,14 @@ def test_progress_reaches_its_end_with_previews_of_the_maps(tiny, factor):
     seen = []
     comfy.utils.set_progress_bar_global_hook(lambda value, total, preview, **kw: seen.append((value, total, preview)))
     try:
-        tiny.sample_maps(factor, count=5, batch=2, steps=3)
+        chart = tiny.sample_maps(factor, count=5, batch=2, steps=3)[2]
     finally:
         comfy.utils.set_progress_bar_global_hook(None)
     values = [value for value, _, _ in seen]
     assert values == sorted(values) and values[-1] == seen[-1][1] == 15
     sheets = [preview[1].size for _, _, preview in seen if preview is not None]
-    assert sheets[-1] == (3 * 64, 2 * 64), "five maps in a grid of three columns"
+    assert sheets[-2] == (3 * 64, 2 * 64), "five maps in a grid of three columns"
+    assert sheets[-1] == (chart.shape[2], chart.shape[1]), "and the chart at last"
 
 
 class _InterruptAfter:
