@@ -58,7 +58,7 @@ def score_chart(
             draw.rectangle((0, top, sheet.width, top + _ROW - 1), PICK)
         draw.line((0, top, sheet.width, top), GRID)
         if thumbnails is not None:
-            sheet.paste(_picture(thumbnails[i]).resize((48, 48), Image.Resampling.BOX), (12, top + 2))
+            sheet.paste(picture(thumbnails[i]).resize((48, 48), Image.Resampling.BOX), (12, top + 2))
         _seed(draw, (70, top + 17), f"map {i}" if seeds is None else f"seed {seeds[i]}")
         value = float(scores.recall[i])
         draw.rectangle((186, top + 18, 250, top + 34), GRID)
@@ -103,8 +103,8 @@ def label_overlay(
     """A picture float [H, W, 3] in 0..1 with its label map int [h, w] laid over it (0 = picture, 1 = map)."""
     if not 0.0 <= alpha <= 1.0:
         raise ValueError(f"alpha must be in 0..1, got {alpha}")
-    below = _picture(image)
-    above = _picture(palettes.encode(labels, palette)).resize(below.size, Image.Resampling.NEAREST)
+    below = picture(image)
+    above = picture(palettes.encode(labels, palette)).resize(below.size, Image.Resampling.NEAREST)
     return np.asarray(Image.blend(below, above, alpha))
 
 
@@ -127,9 +127,9 @@ def contact_sheet(
     draw, font = ImageDraw.Draw(sheet), _font(14)
     if title:
         draw.text((gap, 10), _fit(draw, title, _font(19), sheet.width - 2 * gap), INK, _font(19))
-    for n, picture in enumerate(pictures):
+    for n, one in enumerate(pictures):
         left, top = gap + (n % columns) * (side + gap), head + gap + (n // columns) * (side + foot + gap)
-        tile = _picture(picture)
+        tile = picture(one)
         scale = side / max(tile.size)
         size = (max(1, round(tile.width * scale)), max(1, round(tile.height * scale)))
         kind = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BOX
@@ -140,12 +140,13 @@ def contact_sheet(
     return np.asarray(sheet)
 
 
-def to_tensor(picture: np.ndarray) -> torch.Tensor:
+def to_tensor(drawn: np.ndarray) -> torch.Tensor:
     """uint8 [H, W, 3] -> float32 [1, H, W, 3] in 0..1, the layout of ComfyUI's IMAGE."""
-    return torch.from_numpy(picture.astype(np.float32) / 255.0)[None]
+    return torch.from_numpy(drawn.astype(np.float32) / 255.0)[None]
 
 
-def _picture(values: torch.Tensor | np.ndarray) -> Image.Image:
+def picture(values: torch.Tensor | np.ndarray) -> Image.Image:
+    """A picture [H, W, 3], float in 0..1 (NaN is black) or uint8, for Pillow."""
     array = values.detach().cpu().float().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
     if array.dtype != np.uint8:
         array = (np.nan_to_num(array).clip(0.0, 1.0) * 255.0).round().astype(np.uint8)

@@ -20,13 +20,20 @@ class GraphError(ValueError):
     """A set of variables that is no factor graph; the text names the variable and what to do."""
 
 
+class Mode(str, Enum):
+    """How the variables of a graph are sampled."""
+
+    JOINT = "joint"
+    SEQUENTIAL = "sequential"
+
+
 class View(str, Enum):
     """What a child sees of a parent that is being sampled beside it."""
 
-    X0 = "predicted x0"
-    """The parent's clean value as predicted in this very step: a mean, so early on it is blurred."""
     NEXT = "next latent"
     """The parent's latent at the next noise level, scaled to unit variance: equations (5) and (6) of the paper."""
+    X0 = "predicted x0"
+    """The parent's clean value as predicted in this very step: a mean, so early on it is blurred."""
 
 
 @dataclass(frozen=True)

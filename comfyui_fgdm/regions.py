@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from . import recall
+from .cleaning import pieces
 from .palettes import Palette
 
 CROP_FACTOR = 3.0
 """Side of the context that a detailer sees, in sides of the box; the default of the Impact Pack's own nodes."""
-
-_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ def find_regions(
         if classes is not None and label not in classes:
             continue
         extent = extents[label]
-        islands, count = cast(tuple[np.ndarray, int], ndimage.label(values[extent] == label, _NEIGHBOURS))
+        islands, count = pieces(values[extent] == label)
         core = np.bincount(islands[solid[extent]], minlength=count + 1)
         core[0] = 0  # what belongs to other classes
         boxes = ndimage.find_objects(islands)

@@ -2,6 +2,7 @@
 
 from comfy_api.latest import io
 
+from . import inputs
 from .types import CATEGORY, FactorType
 
 
@@ -26,24 +27,7 @@ class ApplyFactor(io.ComfyNode):
                     step=0.01,
                     tooltip="How strongly the factor acts: 1 as trained, 0 exactly the plain model.",
                 ),
-                io.Float.Input(
-                    "start_percent",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.001,
-                    advanced=True,
-                    tooltip="Part of the sampling, 0 to 1, at which the factor starts to act.",
-                ),
-                io.Float.Input(
-                    "end_percent",
-                    default=1.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.001,
-                    advanced=True,
-                    tooltip="Part of the sampling, 0 to 1, at which the factor stops to act.",
-                ),
+                *inputs.percent_range("the factor"),
                 *(
                     io.Latent.Input(
                         name,

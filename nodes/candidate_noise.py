@@ -2,6 +2,7 @@
 
 from comfy_api.latest import io
 
+from . import inputs
 from .types import CATEGORY
 
 
@@ -15,16 +16,7 @@ class CandidateNoise(io.ComfyNode):
             description="Noise for SamplerCustomAdvanced in which every item of the batch has its own seed, so that "
             "each candidate of a search can be made again alone.",
             search_aliases=["batch seed", "per item noise", "reproducible batch"],
-            inputs=[
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFFFFFFFFFF,
-                    control_after_generate=True,
-                    tooltip="Seed of the first candidate; candidate k has the noise of seed + k.",
-                )
-            ],
+            inputs=[inputs.seed("Seed of the first candidate; candidate k has the noise of seed + k.")],
             outputs=[io.Noise.Output("noise", display_name="noise", tooltip="For SamplerCustomAdvanced.")],
         )
 

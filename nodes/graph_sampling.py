@@ -2,6 +2,7 @@
 
 from comfy_api.latest import io
 
+from . import inputs
 from .types import CATEGORY, GraphType
 
 
@@ -23,24 +24,7 @@ class GraphControl(io.ComfyNode):
                 io.Float.Input(
                     "strength", default=1.0, min=0.0, max=10.0, step=0.01, tooltip="Strength, as in Apply ControlNet."
                 ),
-                io.Float.Input(
-                    "start_percent",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.001,
-                    advanced=True,
-                    tooltip="Part of the sampling, 0 to 1, at which the control net starts to act.",
-                ),
-                io.Float.Input(
-                    "end_percent",
-                    default=1.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.001,
-                    advanced=True,
-                    tooltip="Part of the sampling, 0 to 1, at which the control net stops to act.",
-                ),
+                *inputs.percent_range("the control net"),
             ],
             outputs=[GraphType.Output("graph", display_name="graph", tooltip="The graph with this link.")],
         )
@@ -58,6 +42,8 @@ class GraphControl(io.ComfyNode):
 class GraphGuider(io.ComfyNode):
     @classmethod
     def define_schema(cls):
+        from ..comfyui_fgdm.graph import Mode, View
+
         return io.Schema(
             node_id="FGDM_GraphGuider",
             display_name="Graph Guider (FG-DM)",
@@ -69,8 +55,8 @@ class GraphGuider(io.ComfyNode):
                 GraphType.Input("graph", tooltip="The graph with all its variables."),
                 io.Combo.Input(
                     "mode",
-                    options=["joint", "sequential"],
-                    default="joint",
+                    options=Mode,
+                    default=Mode.JOINT,
                     tooltip="joint: at every step all variables advance, parents first, each seeing what its parents just "
                     "became. sequential: each variable is sampled to its end before the next begins.",
                 ),
@@ -79,8 +65,8 @@ class GraphGuider(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "parents_seen_as",
-                    options=["next latent", "predicted x0"],
-                    default="next latent",
+                    options=View,
+                    default=View.NEXT,
                     advanced=True,
                     tooltip="Joint runs: what a factor reads of a parent in the making. next latent: its latent one step "
                     "on, as in the paper. predicted x0: the clean map as far as it can be told yet.",
@@ -104,9 +90,9 @@ class GraphGuider(io.ComfyNode):
 
     @classmethod
     def execute(cls, graph, mode, vae=None, parents_seen_as="next latent", refresh=1) -> io.NodeOutput:
-        from ..comfyui_fgdm.graph import View
+        from ..comfyui_fgdm.graph import Mode, View
         from ..comfyui_fgdm.host.graphs import GraphNoise, start_latent
-        from ..comfyui_fgdm.host.joint import GraphSettings, Mode, make_guider
+        from ..comfyui_fgdm.host.joint import GraphSettings, make_guider
 
         guider = make_guider(graph, vae, Mode(mode), GraphSettings(View(parents_seen_as), refresh))
         return io.NodeOutput(guider, GraphNoise(graph), start_latent(graph))

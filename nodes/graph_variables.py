@@ -2,6 +2,7 @@
 
 from comfy_api.latest import io
 
+from . import inputs
 from .types import CATEGORY, FactorType, GraphType
 
 
@@ -15,17 +16,8 @@ def common_inputs(name: str, name_tooltip: str) -> list:
             tooltip="Size and batch: an Empty Latent Image. Or where to start from: a picture or map through VAE Encode, "
             "perhaps with a mask. All variables of a graph need the same batch, not the same size.",
         ),
-        io.Int.Input(
-            "seed",
-            default=0,
-            min=0,
-            max=0xFFFFFFFFFFFFFFFF,
-            control_after_generate=True,
-            tooltip="Seed of the noise of this variable, as in KSampler.",
-        ),
-        io.Float.Input(
-            "cfg", default=4.0, min=0.0, max=100.0, step=0.1, round=0.01, tooltip="Guidance scale of this variable."
-        ),
+        inputs.seed("Seed of the noise of this variable, as in KSampler."),
+        inputs.cfg("Guidance scale of this variable."),
         io.Float.Input(
             "denoise",
             default=1.0,

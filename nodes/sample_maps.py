@@ -2,6 +2,7 @@
 
 from comfy_api.latest import io, ui
 
+from . import inputs
 from .types import CATEGORY, FactorType, ObjectsType
 
 
@@ -24,27 +25,12 @@ class SampleMaps(io.ComfyNode):
                 io.Conditioning.Input("negative", tooltip="The negative prompt, encoded; usually empty for maps."),
                 io.Vae.Input("vae", tooltip="The VAE of the base model; it turns latents into maps."),
                 ObjectsType.Input("objects", tooltip="The objects a good map should hold, from Objects."),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFFFFFFFFFF,
-                    control_after_generate=True,
-                    tooltip="Seed of the first candidate; candidate k is what seed + k alone would make.",
-                ),
+                inputs.seed("Seed of the first candidate; candidate k is what seed + k alone would make."),
                 io.Int.Input(
                     "count", default=10, min=1, max=64, tooltip="How many maps to sample (the N of best of N)."
                 ),
                 io.Int.Input("steps", default=10, min=1, max=1000, tooltip="Sampling steps; maps need few, 10 to 20."),
-                io.Float.Input(
-                    "cfg",
-                    default=4.0,
-                    min=0.0,
-                    max=100.0,
-                    step=0.1,
-                    round=0.01,
-                    tooltip="Guidance scale of the maps: 4 for the tiny family of this pack, 7.5 for Stable Diffusion.",
-                ),
+                inputs.cfg("Guidance scale of the maps: 4 for the tiny family of this pack, 7.5 for Stable Diffusion."),
                 io.Combo.Input(
                     "sampler",
                     options=comfy.samplers.KSampler.SAMPLERS,

@@ -18,7 +18,7 @@ import torch
 from tools.inprocess import boot
 from tools.server import CACHE, ROOT
 
-STEPS, MAP_CFG, IMAGE_CFG, SIZE = 10, 4.0, 3.0, 128
+SIZE = 128
 REFRESH = (1, 2, 5)
 
 
@@ -54,27 +54,28 @@ def measure(host, count: int) -> dict[str, list[list[float]]]:
     from comfyui_fgdm.iconworld import evaluate, export, judge
 
     graphs, joint = host.engine("comfyui_fgdm.host.graphs"), host.engine("comfyui_fgdm.host.joint")
+    mode = host.engine("comfyui_fgdm.graph").Mode
     files = export.files()
     model, clip, vae = host.call("CheckpointLoaderSimple", ckpt_name=files.base.name)[:3]
     factor = host.call("FGDM_LoadFactor", factor_name=files.factor.name)[0]
     net = host.call("ControlNetLoader", control_net_name=files.image.name)[0]
     sampler = host.call("KSamplerSelect", sampler_name="ddim")[0]
-    sigmas = host.call("BasicScheduler", model=model, scheduler="sgm_uniform", steps=STEPS, denoise=1.0)[0]
+    sigmas = host.call("BasicScheduler", model=model, scheduler="sgm_uniform", steps=evaluate.MAP_STEPS, denoise=1.0)[0]
     read = judge.load(files.judge)
     empty = host.call("CLIPTextEncode", clip=clip, text="")[0]
     latent = host.call("EmptyLatentImage", width=SIZE, height=SIZE, batch_size=1)[0]
-    ways = {"sequential": (joint.Mode.SEQUENTIAL, 1)}
-    ways |= {f"joint, shown every {n} steps": (joint.Mode.JOINT, n) for n in REFRESH}
+    ways = {"sequential": (mode.SEQUENTIAL, 1)}
+    ways |= {f"joint, shown every {n} steps": (mode.JOINT, n) for n in REFRESH}
     rows: dict[str, list[list[float]]] = {name: [] for name in ways}
     for number, prompt in enumerate(evaluate.prompts(count)):
         positive = host.call("CLIPTextEncode", clip=clip, text=prompt.text)[0]
         common = {"model": model, "positive": positive, "negative": empty, "latent": latent, "seed": prompt.seed}
         control = graphs.Control(net, "segmentation")
-        graph = graphs.Graph().add(graphs.Sampled("segmentation", cfg=MAP_CFG, factor=factor, **common))
-        graph = graph.add(graphs.Sampled("image", cfg=IMAGE_CFG, controls=(control,), **common))
-        for name, (mode, refresh) in ways.items():
+        graph = graphs.Graph().add(graphs.Sampled("segmentation", cfg=evaluate.MAP_CFG, factor=factor, **common))
+        graph = graph.add(graphs.Sampled("image", cfg=evaluate.IMAGE_CFG, controls=(control,), **common))
+        for name, (way, refresh) in ways.items():
             start = time.perf_counter()
-            guider = joint.make_guider(graph, vae, mode, joint.GraphSettings(refresh=refresh))
+            guider = joint.make_guider(graph, vae, way, joint.GraphSettings(refresh=refresh))
             out = host.call(
                 "SamplerCustomAdvanced", noise=graphs.GraphNoise(graph), guider=guider, sampler=sampler, sigmas=sigmas,
                 latent_image=graphs.start_latent(graph),

@@ -37,36 +37,31 @@ class FactorWrapper:
 
     def __init__(
         self,
-        network: torch.nn.Module,
-        kind: AdapterKind,
+        factor: Factor,
         blocks: list[int],
         strength: float,
         sigma_range: tuple[float, float] | None,
-        parents: tuple[str, ...] = (),
-        values: Mapping[str, torch.Tensor] | None = None,
-        null: bool = False,
-        low_rank: Mapping[str, LoraPair] | None = None,
+        values: Mapping[str, torch.Tensor],
+        on_the_fly: bool,
     ):
-        self.low_rank = low_rank or {}  # added at each call, where the loaded weights are shared with other variables
-        self.network = network
-        self.parents = parents
-        self.values = values or {}  # latents of the parents, scaled as the model's own
-        self.null = null
-        self.kind = kind
+        self.factor = factor
+        self.low_rank = factor.lora if on_the_fly else {}  # added at each call, where others share the loaded weights
+        self.values = values  # latents of the parents, scaled as the model's own
         self.blocks = blocks
         self.strength = strength
         self.sigma_range = sigma_range  # (high, low), or None for every step
 
     def __call__(self, executor, x, timesteps, context=None, y=None, control=None, transformer_options=None, **kwargs):
         options = {} if transformer_options is None else transformer_options
+        spec, info = self.factor.spec, self.factor.info
         if self._active(options):
             emb = None
-            if self.kind is AdapterKind.TIME:
+            if spec.kind is AdapterKind.TIME:
                 emb = unet_embedding(executor.class_obj, x, timesteps, y, options)
             values = {**self.values, **options.get(PARENTS, {})}
             chunks = options.get("cond_or_uncond") or (0,)
-            source = adapter_input(x, self.parents, values, self.network.spec.in_channels, chunks, self.null)
-            features = dict(zip(self.blocks, self.network(source, emb)))
+            source = adapter_input(x, info.parents, values, spec.in_channels, chunks, info.null_condition)
+            features = dict(zip(self.blocks, self.factor.patcher.model(source, emb)))
             options = with_input_block_patch(options, lambda h, o: self._add(h, o, features))
         with low_rank_weights(executor.class_obj, self.low_rank, self.strength):
             return executor(x, timesteps, context, y, control, options, **kwargs)
@@ -120,11 +115,8 @@ def apply_factor(
         sampling = model.get_model_object("model_sampling")
         sigma_range = (sampling.percent_to_sigma(start_percent), sampling.percent_to_sigma(end_percent))
     process = model.model.process_latent_in
-    wrapper = FactorWrapper(
-        factor.patcher.model, factor.spec.kind, blocks, strength, sigma_range, factor.info.parents,
-        {name: process(value) for name, value in (parents or {}).items()}, getattr(factor.info, "null_condition", False),
-        factor.lora if on_the_fly else None,
-    )  # fmt: skip
+    values = {name: process(value) for name, value in (parents or {}).items()}
+    wrapper = FactorWrapper(factor, blocks, strength, sigma_range, values, on_the_fly)
     patched.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL, KEY, wrapper)
 
     others = [m for m in patched.get_additional_models_with_key(KEY) if not m.is_clone(factor.patcher)]

@@ -50,9 +50,14 @@ class Sampled:
     sigmas: torch.Tensor | None = None
 
     @property
+    def reads(self) -> tuple[str, ...]:
+        """Variables whose latents its factor reads."""
+        return self.factor.info.parents if self.factor else ()
+
+    @property
     def parents(self) -> tuple[str, ...]:
-        names = self.factor.info.parents if self.factor else ()
-        return tuple(dict.fromkeys((*names, *(control.parent for control in self.controls))))
+        """Variables that it depends on: those it reads, and those that control nets show it."""
+        return tuple(dict.fromkeys((*self.reads, *(control.parent for control in self.controls))))
 
     @property
     def samples(self) -> torch.Tensor:

@@ -60,8 +60,7 @@ class SequentialGuider(comfy.samplers.CFGGuider):
         if node.factor is None:
             return node.model
         parents = {
-            name: values[name] if name in values else given_latent(self.graph[name], self.vae)
-            for name in node.factor.info.parents
+            name: values[name] if name in values else given_latent(self.graph[name], self.vae) for name in node.reads
         }
         return apply_factor(node.model, node.factor, node.strength, parents=parents)
 

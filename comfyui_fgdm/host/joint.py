@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import logging
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 import comfy.model_management
@@ -16,7 +15,7 @@ import comfy.samplers
 import comfy.utils
 import torch
 
-from ..graph import GraphError, Variable, View, evaluate
+from ..graph import GraphError, Mode, Variable, View, evaluate
 from .apply import PARENTS, apply_factor
 from .graphs import Given, Graph, Sampled, pack, unpack
 from .hints import Hint, given_latent, given_picture, with_hints
@@ -26,13 +25,6 @@ from .progress import GraphProgress
 log = logging.getLogger(__name__)
 
 OTHERS = "fgdm_graph"
-
-
-class Mode(str, Enum):
-    """How the variables of a graph are sampled."""
-
-    JOINT = "joint"
-    SEQUENTIAL = "sequential"
 
 
 @dataclass(frozen=True)
@@ -55,8 +47,8 @@ class GraphGuider(comfy.samplers.CFGGuider):
     def __init__(self, graph: Graph, vae, settings: GraphSettings = GraphSettings()):
         self.graph, self.vae, self.settings = graph, vae, settings
         self.nodes = graph.sampled()
-        self.given = {node.name: node for node in graph.ordered() if isinstance(node, Given)}
-        self.plan = [Variable(n.name, n.factor.info.parents if n.factor else ()) for n in self.nodes]
+        self.given = {node.name: node for node in graph.nodes if isinstance(node, Given)}
+        self.plan = [Variable(node.name, node.reads) for node in self.nodes]
         self._check_weights()
         self.alone = len(self.nodes) == 1
         self.models = {node.name: self._with_factor(node) for node in self.nodes}
@@ -125,7 +117,7 @@ class GraphGuider(comfy.samplers.CFGGuider):
         process = self.nodes[0].model.model.process_latent_in
         self.known = {name: process(given_latent(self.graph[name], self.vae).to(device)) for name in self._wanted()}
         self._show_given()
-        latent_image = comfy.utils.pack_latents(starts)[0] if len(starts) > 1 else starts[0]
+        latent_image = self._join(starts)
         extra_args = {"model_options": comfy.model_patcher.create_model_options_clone(self.model_options), "seed": seed}
         extra_args["model_options"].setdefault("transformer_options", {})["sample_sigmas"] = sigmas
         bases = {id(node.model.model) for node in self.nodes}
@@ -152,7 +144,7 @@ class GraphGuider(comfy.samplers.CFGGuider):
             node.model.model.process_latent_out(part.to(torch.float32))
             for node, part in zip(self.nodes, self._split(samples), strict=True)
         ]
-        return comfy.utils.pack_latents(parts)[0] if len(parts) > 1 else parts[0]
+        return self._join(parts)
 
     def _wanted(self) -> set[str]:
         """Given variables that a factor reads as latents."""
@@ -174,13 +166,12 @@ class GraphGuider(comfy.samplers.CFGGuider):
         )
         if self.alone:
             return x0[names[0]]
-        packed = comfy.utils.pack_latents([x0[name] for name in names])[0]
-        return self._watched(packed, x, timestep, model_options)
+        return self._watched(self._join([x0[name] for name in names]), x, timestep, model_options)
 
     def _watched(self, packed, x, timestep, model_options: dict):
         """What a sampler's own functions after the guidance (CFG++) make of the whole pack."""
         for function in self._watchers(model_options):
-            unguided = comfy.utils.pack_latents([self.unguided[node.name] for node in self.nodes])[0]
+            unguided = self._join([self.unguided[node.name] for node in self.nodes])
             packed = function(
                 {
                     "denoised": packed, "cond": None, "uncond": None, "model": self.inner_model, "sigma": timestep,
@@ -248,7 +239,12 @@ class GraphGuider(comfy.samplers.CFGGuider):
         return max(map(len, known), default=1)
 
     def _split(self, value: torch.Tensor) -> list[torch.Tensor]:
+        """The latents of the variables out of the one that the sampler sees."""
         return comfy.utils.unpack_latents(value, self.shapes)
+
+    def _join(self, parts: list[torch.Tensor]) -> torch.Tensor:
+        """The reverse of `_split`."""
+        return parts[0] if self.alone else comfy.utils.pack_latents(parts)[0]
 
     def sample(
         self, noise, latent_image, sampler, sigmas, denoise_mask=None, callback=None, disable_pbar=False, seed=None
@@ -281,17 +277,20 @@ def take(value, part: slice, batch: int = 0):
     return pack([one[part] if batch in (0, len(one)) else one for one in unpack(value)])
 
 
+def _given_without(graph: Graph, name: str, field: str) -> bool:
+    node = graph[name]
+    return isinstance(node, Given) and getattr(node, field) is None
+
+
 def make_guider(graph: Graph, vae, mode: Mode, settings: GraphSettings):
     """The GUIDER of a graph. GraphError for what is no graph, or cannot be sampled in this mode."""
-    if vae is None:
-        for node in graph.sampled():
-            shown = {control.parent for control in node.controls}
-            read = set(node.parents) - shown
-            for name in node.parents:
-                parent = graph[name]
-                known = isinstance(parent, Given)
-                if (name in shown and not (known and parent.image is not None)) or (
-                    name in read and known and parent.samples is None
-                ):
-                    raise GraphError(f"variable {node.name!r} is to see {name!r}, which needs a VAE: connect one")
+    for node in graph.sampled() if vae is None else ():
+        encoded = [name for name in node.reads if _given_without(graph, name, "samples")]
+        decoded = [
+            control.parent
+            for control in node.controls
+            if isinstance(graph[control.parent], Sampled) or _given_without(graph, control.parent, "image")
+        ]
+        if blind := [*encoded, *decoded]:
+            raise GraphError(f"variable {node.name!r} is to see {blind[0]!r}, which needs a VAE: connect one")
     return GraphGuider(graph, vae, settings) if mode is Mode.JOINT else SequentialGuider(graph, vae)

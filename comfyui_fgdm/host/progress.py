@@ -7,6 +7,8 @@ import latent_preview
 import torch
 from PIL import Image
 
+from .. import charts
+
 PREVIEW_SIDE = 512
 
 
@@ -36,8 +38,7 @@ class CandidateProgress:
 
     def finished(self, pictures: list[torch.Tensor]) -> None:
         """Show all maps decoded so far, given as IMAGE batches (B, H, W, 3)."""
-        maps = torch.cat(pictures).float().clamp(0, 1).mul(255).round().to(device="cpu", dtype=torch.uint8)
-        self.done = [Image.fromarray(one.numpy()) for one in maps]
+        self.done = [charts.picture(one) for one in torch.cat(pictures)]
         self.bar.update_absolute(len(self.done) * self.steps, self.total, sheet(self.done))
 
 
@@ -63,8 +64,7 @@ def show_result(chart: torch.Tensor, total: int) -> None:
 
     The classic front end keeps a node's last live preview on top of the pictures it puts out.
     """
-    picture = Image.fromarray(chart[0].float().clamp(0, 1).mul(255).round().to(device="cpu", dtype=torch.uint8).numpy())
-    comfy.utils.ProgressBar(total).update_absolute(total, total, ("PNG", picture, None))
+    comfy.utils.ProgressBar(total).update_absolute(total, total, ("PNG", charts.picture(chart[0]), None))
 
 
 def sheet(pictures: list[Image.Image]) -> tuple[str, Image.Image, int]:

@@ -10,6 +10,7 @@ channels stay zero, an absent block of zeros is the identity on a ReLU output).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -81,6 +82,13 @@ class PatchEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.conv2d(x, self.weight, self.bias, stride=PATCH)
+
+
+def load_encoder(path: Path) -> PatchEncoder:
+    """The encoder that `data` fitted and saved."""
+    encoder = PatchEncoder()
+    encoder.load_state_dict(torch.load(path, weights_only=True))
+    return encoder
 
 
 class Decoder(nn.Module):

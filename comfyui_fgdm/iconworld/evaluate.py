@@ -15,19 +15,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from .. import palettes, recall
+from .. import charts, palettes, recall
 from ..cleaning import clean
 from ..noise import candidate_batch
 from ..objects import ObjectItem, ObjectQuery
 from . import export, icons, shipped
 from . import judge as judges
-from .autoencoder import PatchEncoder
+from .autoencoder import PatchEncoder, load_encoder
 from .captions import make_caption
 from .classes import STUFF_BY_INDEX, THING_BY_INDEX
 from .draw import draw_scene
 from .recipes import Recipe
-from .sample import base_velocity, ddim, encode
+from .sample import Velocity, base_velocity, ddim, encode
 from .scenes import World, held_out, sample_layout
 
 FIRST_SEED = 900_000_000
@@ -79,6 +80,22 @@ def make_prompts(count: int, world: World, bank, fewest: int = 3, most: int = 5)
     return result
 
 
+def _noise(family: shipped.Family, seed: int, count: int, side: int) -> Tensor:
+    return candidate_batch(seed, range(count), (family.base.unet.config.latent, side, side))
+
+
+def draw_maps(family: shipped.Family, velocity: Velocity, noise: Tensor, text: str) -> Tensor:
+    """Map pictures B x H x W x 3 of a caption, one for each noise."""
+    context, empty = (c.expand(len(noise), -1, -1) for c in encode(family.base, [text]))
+    return family.decode(ddim(velocity, noise, context, empty, MAP_STEPS, MAP_CFG))
+
+
+def draw_images(family: shipped.Family, velocity: Velocity, noise: Tensor, text: str) -> Tensor:
+    """Images B x H x W x 3 of a caption, one for each noise."""
+    context, empty = (c.expand(len(noise), -1, -1) for c in encode(family.base, [text]))
+    return family.decode(ddim(velocity, noise, context, empty, IMAGE_STEPS, IMAGE_CFG))
+
+
 def measure(
     prompt: Prompt,
     other: Prompt,
@@ -91,18 +108,14 @@ def measure(
 
     Without a selector the baseline makes one image, not ten, and its best of ten stays out.
     """
-    shape = (family.base.unet.config.latent, side, side)
-    noise = candidate_batch(prompt.seed, range(CANDIDATES), shape)
-    context, empty = (c.expand(CANDIDATES, -1, -1) for c in encode(family.base, [prompt.text]))
-    maps = family.decode(ddim(family.factor, noise, context, empty, MAP_STEPS, MAP_CFG))
+    noise = _noise(family, prompt.seed, CANDIDATES, side)
+    maps = draw_maps(family, family.factor, noise, prompt.text)
     labels = palettes.decode(maps, palettes.COCO, family.info.classes)
     scores = recall.score(labels, prompt.query)
     shuffled = recall.score(labels, other.query)
     chosen = int(recall.best(scores)[0])
     tries = CANDIDATES if selector else 1
-    plain = family.decode(
-        ddim(base_velocity(family.base), noise[:tries], context[:tries], empty[:tries], IMAGE_STEPS, IMAGE_CFG)
-    )
+    plain = draw_images(family, base_velocity(family.base), noise[:tries], prompt.text)
     plain_read = judge(plain)
     by_judge = recall.score(plain_read, prompt.query).recall
     baseline = {}
@@ -110,10 +123,7 @@ def measure(
         picked = int(recall.best(recall.score(selector(plain), prompt.query))[0])
         baseline = {"b_plain_best_of_10": float(by_judge[picked]), "b_plain_mean": float(by_judge.mean())}
     shown = clean(labels[[0, chosen]], palettes.COCO.void)
-    hints = palettes.encode(shown)
-    image = family.decode(
-        ddim(family.image(hints), noise[:1].expand(2, -1, -1, -1), context[:2], empty[:2], IMAGE_STEPS, IMAGE_CFG)
-    )
+    image = draw_images(family, family.image(palettes.encode(shown)), noise[:1].expand(2, -1, -1, -1), prompt.text)
     read = judge(image)
     final = recall.score(read, prompt.query).recall
     agreement = (read[1] == shown[1]).float().mean()
@@ -195,10 +205,9 @@ def instruments(
             rebuilt = family.decode(encoder(pictures.permute(0, 3, 1, 2)))
         made = []
         for k, layout in enumerate(layouts):
-            noise = candidate_batch(layout.seed, [0], (family.base.unet.config.latent, size // 8, size // 8))
-            context, empty = encode(family.base, [make_caption(layout, layout.seed).text])
             velocity = family.image(palettes.encode(truth[k : k + 1]))
-            made.append(family.decode(ddim(velocity, noise, context, empty, IMAGE_STEPS, IMAGE_CFG)))
+            noise = _noise(family, layout.seed, 1, size // 8)
+            made.append(draw_images(family, velocity, noise, make_caption(layout, layout.seed).text))
         queries = [ObjectQuery(tuple(_item(i) for i in sorted(set(labels.unique().tolist())))) for labels in truth]
         readings = {
             "real pictures": judge(pictures),
@@ -231,15 +240,14 @@ def sample_sheet(count: int, family: shipped.Family, recipe: Recipe, path: Path)
     sheet = Image.new("RGB", (columns * (cell + 8), rows * (cell // 2 + 44)), "white")
     pen = ImageDraw.Draw(sheet)
     for at, prompt in enumerate(todo):
-        noise = candidate_batch(prompt.seed, [0], (family.base.unet.config.latent, side, side))
-        context, empty = encode(family.base, [prompt.text])
-        maps = family.decode(ddim(family.factor, noise, context, empty, MAP_STEPS, MAP_CFG))
+        noise = _noise(family, prompt.seed, 1, side)
+        maps = draw_maps(family, family.factor, noise, prompt.text)
         labels = palettes.decode(maps, palettes.COCO, family.info.classes)
         hint = palettes.encode(clean(labels, palettes.COCO.void))
-        image = family.decode(ddim(family.image(hint), noise, context, empty, IMAGE_STEPS, IMAGE_CFG))
+        image = draw_images(family, family.image(hint), noise, prompt.text)
         x, y = at % columns * (cell + 8), at // columns * (cell // 2 + 44)
         for k, picture in enumerate((maps[0], image[0])):
-            sheet.paste(Image.fromarray((picture.numpy() * 255).round().astype(np.uint8)), (x + k * cell // 2, y))
+            sheet.paste(charts.picture(picture), (x + k * cell // 2, y))
         for k, text in enumerate(textwrap.wrap(prompt.text, 40)[:3]):
             pen.text((x + 2, y + cell // 2 + 1 + 13 * k), text, fill="black")
     sheet.save(path, quality=88)
@@ -275,8 +283,7 @@ def main(folder: Path, recipe: Recipe, count: int, part: str, out: Path) -> None
         "date": time.strftime("%Y-%m-%d"),
     }
     if (folder / "bank.npz").exists() and (folder / "encoder.pt").exists():
-        encoder = PatchEncoder()
-        encoder.load_state_dict(torch.load(folder / "encoder.pt", weights_only=True))
+        encoder = load_encoder(folder / "encoder.pt")
         bank = icons.load_bank(folder / "bank.npz")
         report["instruments"] = instruments(judge, family, encoder, recipe.world, bank, size=recipe.size)
     else:

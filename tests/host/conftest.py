@@ -11,6 +11,7 @@ import torch
 
 CHECKPOINT = "fgdm-iconworld.safetensors"
 FACTOR = "fgdm-iconworld-segmentation.safetensors"
+IMAGE_FACTOR = "fgdm-iconworld-image.safetensors"
 PROMPT = "a dog and a bicycle under a tree"
 
 
@@ -142,3 +143,72 @@ def make_factor(comfy_host, factor_folder, tiny):
         return name
 
     return make
+
+
+@pytest.fixture(scope="module")
+def graphs(comfy_host):
+    return comfy_host.engine("comfyui_fgdm.host.graphs")
+
+
+@pytest.fixture(scope="module")
+def joint(comfy_host):
+    return comfy_host.engine("comfyui_fgdm.host.joint")
+
+
+@pytest.fixture(scope="module")
+def net(comfy_host):
+    return comfy_host.call("ControlNetLoader", control_net_name=IMAGE_FACTOR)[0]
+
+
+@pytest.fixture(scope="module")
+def depth(tiny, make_factor):
+    """A factor with random weights that is conditioned on the segmentation."""
+    return tiny.load(
+        make_factor(
+            "random-depth.safetensors", "time_adapter", variable="depth", parents=["segmentation"], palette=None
+        )
+    )
+
+
+class Setup:
+    """Short ways to build variables of the tiny family and to run graphs of them."""
+
+    def __init__(self, tiny, graphs, joint, host):
+        self.tiny, self.graphs, self.joint, self.host = tiny, graphs, joint, host
+
+    def variable(self, name, seed=5, size=64, batch=1, text="a dog on the grass", cfg=3.0, **fields):
+        latent = fields.pop("latent", self.tiny.latent(batch, size))
+        return self.graphs.Sampled(
+            name, fields.pop("model", self.tiny.model), self.tiny.encode(text), self.tiny.encode(""), cfg, latent, seed,
+            **fields,
+        )  # fmt: skip
+
+    def graph(self, *nodes):
+        return self.graphs.Graph(tuple(nodes))
+
+    def run(self, graph, mode="joint", sampler="euler", steps=3, scheduler="normal", vae=None, **settings):
+        """{name: latent} of a run through core's SamplerCustomAdvanced."""
+        sigmas = self.host.call("BasicScheduler", model=self.tiny.model, scheduler=scheduler, steps=steps, denoise=1.0)[
+            0
+        ]
+        guider = self.joint.make_guider(
+            graph, vae or self.tiny.vae, self.joint.Mode(mode), self.joint.GraphSettings(**settings)
+        )
+        chosen = self.host.call("KSamplerSelect", sampler_name=sampler)[0]
+        out = self.host.call(
+            "SamplerCustomAdvanced", noise=self.graphs.GraphNoise(graph), guider=guider, sampler=chosen, sigmas=sigmas,
+            latent_image=self.graphs.start_latent(graph),
+        )[0]  # fmt: skip
+        return {
+            n.name: self.graphs.result(out, graph, n.name)["samples"]
+            for n in graph.nodes
+            if n.name in self.names(graph)
+        }
+
+    def names(self, graph):
+        return [n.name for n in graph.sampled()]
+
+
+@pytest.fixture(scope="module")
+def setup(tiny, graphs, joint, comfy_host):
+    return Setup(tiny, graphs, joint, comfy_host)

@@ -5,33 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-IMAGE_FACTOR = "fgdm-iconworld-image.safetensors"
-STEPS = 3
-
-
-@pytest.fixture(scope="module")
-def graphs(comfy_host):
-    return comfy_host.engine("comfyui_fgdm.host.graphs")
-
-
-@pytest.fixture(scope="module")
-def joint(comfy_host):
-    return comfy_host.engine("comfyui_fgdm.host.joint")
-
-
-@pytest.fixture(scope="module")
-def net(comfy_host):
-    return comfy_host.call("ControlNetLoader", control_net_name=IMAGE_FACTOR)[0]
-
-
-@pytest.fixture(scope="module")
-def depth(tiny, make_factor):
-    """A factor with random weights that is conditioned on the segmentation."""
-    return tiny.load(
-        make_factor(
-            "random-depth.safetensors", "time_adapter", variable="depth", parents=["segmentation"], palette=None
-        )
-    )
+STEPS = 3  # of Setup.run
 
 
 class Fixed:
@@ -44,50 +18,6 @@ class Fixed:
 
     def generate_noise(self, _latent):
         return self.noise
-
-
-class Setup:
-    """Short ways to build variables of the tiny family and to run graphs of them."""
-
-    def __init__(self, tiny, graphs, joint, host):
-        self.tiny, self.graphs, self.joint, self.host = tiny, graphs, joint, host
-
-    def variable(self, name, seed=5, size=64, batch=1, text="a dog on the grass", cfg=3.0, **fields):
-        latent = fields.pop("latent", self.tiny.latent(batch, size))
-        return self.graphs.Sampled(
-            name, fields.pop("model", self.tiny.model), self.tiny.encode(text), self.tiny.encode(""), cfg, latent, seed,
-            **fields,
-        )  # fmt: skip
-
-    def graph(self, *nodes):
-        return self.graphs.Graph(tuple(nodes))
-
-    def run(self, graph, mode="joint", sampler="euler", steps=STEPS, scheduler="normal", vae=None, **settings):
-        """{name: latent} of a run through core's SamplerCustomAdvanced."""
-        sigmas = self.host.call("BasicScheduler", model=self.tiny.model, scheduler=scheduler, steps=steps, denoise=1.0)[
-            0
-        ]
-        guider = self.joint.make_guider(
-            graph, vae or self.tiny.vae, self.joint.Mode(mode), self.joint.GraphSettings(**settings)
-        )
-        chosen = self.host.call("KSamplerSelect", sampler_name=sampler)[0]
-        out = self.host.call(
-            "SamplerCustomAdvanced", noise=self.graphs.GraphNoise(graph), guider=guider, sampler=chosen, sigmas=sigmas,
-            latent_image=self.graphs.start_latent(graph),
-        )[0]  # fmt: skip
-        return {
-            n.name: self.graphs.result(out, graph, n.name)["samples"]
-            for n in graph.nodes
-            if n.name in self.names(graph)
-        }
-
-    def names(self, graph):
-        return [n.name for n in graph.sampled()]
-
-
-@pytest.fixture(scope="module")
-def setup(tiny, graphs, joint, comfy_host):
-    return Setup(tiny, graphs, joint, comfy_host)
 
 
 def ksample(host, model, setup, node, sampler="euler", steps=STEPS, positive=None, negative=None):
@@ -366,24 +296,3 @@ def test_a_control_net_stands_behind_those_the_prompt_has(tiny, net, setup, comf
     found = setup.run(setup.graph(setup.graphs.Given("map", image=given), with_own))["image"]
     both = control(positive, node.negative, given, 1.0)
     same(found, ksample(comfy_host, tiny.model, setup, node, positive=both[0], negative=both[1]))
-
-
-BAD = {
-    "twice": (lambda s, f: s.graph(s.variable("a"), s.variable("a")), ["'a'", "twice"]),
-    "nothing sampled": (lambda s, f: s.graph(s.graphs.Given("a", torch.zeros(1, 12, 8, 8))), ["samples nothing"]),
-    "missing parent": (lambda s, f: s.graph(s.variable("depth", factor=f)), ["'depth'", "'segmentation'"]),
-    "batches": (lambda s, f: s.graph(s.variable("a"), s.variable("b", batch=2)), ["a 1", "b 2"]),
-    "loras": (
-        lambda s, f: s.graph(s.variable("a"), s.variable("b", model=s.tiny.apply(s.tiny.load()))),
-        ["'a'", "'b'", "different LoRAs"],
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", BAD)
-def test_bad_graphs_are_refused_by_name(setup, depth, name):
-    build, words = BAD[name]
-    with pytest.raises(ValueError) as error:
-        setup.run(build(setup, depth))
-    for word in words:
-        assert word in str(error.value)

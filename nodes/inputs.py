@@ -1,0 +1,29 @@
+"""Inputs that several nodes of this pack have in common."""
+
+from comfy_api.latest import io
+
+
+def seed(tooltip: str) -> io.Int.Input:
+    """A seed widget with the control that changes it after each run."""
+    return io.Int.Input("seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=True, tooltip=tooltip)
+
+
+def cfg(tooltip: str) -> io.Float.Input:
+    """A guidance scale."""
+    return io.Float.Input("cfg", default=4.0, min=0.0, max=100.0, step=0.1, round=0.01, tooltip=tooltip)
+
+
+def percent_range(what: str) -> list[io.Float.Input]:
+    """start_percent and end_percent: the part of the sampling in which `what` acts."""
+    return [
+        io.Float.Input(
+            name,
+            default=default,
+            min=0.0,
+            max=1.0,
+            step=0.001,
+            advanced=True,
+            tooltip=f"Part of the sampling, 0 to 1, at which {what} {verb} to act.",
+        )
+        for name, default, verb in (("start_percent", 0.0, "starts"), ("end_percent", 1.0, "stops"))
+    ]
