@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from . import data, export, icons, parts, run
-from .autoencoder import Autoencoder, PatchEncoder
+from . import data, depth, export, icons, parts, run
+from .autoencoder import Autoencoder, PatchEncoder, load_encoder
 from .judge import Judge
 from .recipes import PARTS, RECIPES, Recipe
 
@@ -29,12 +29,6 @@ def _bank(folder: Path):
         print("icons: installing the icon packages (npm) and drawing them once", flush=True)
         icons.fetch(folder / "icons")
     return icons.build_bank(folder / "icons", cache)
-
-
-def _encoder(folder: Path) -> PatchEncoder:
-    encoder = PatchEncoder()
-    encoder.load_state_dict(torch.load(folder / "encoder.pt", weights_only=True))
-    return encoder
 
 
 def make_data(folder: Path, recipe: Recipe, worker: int, workers: int) -> None:
@@ -53,7 +47,7 @@ def make_data(folder: Path, recipe: Recipe, worker: int, workers: int) -> None:
         encoder = PatchEncoder()
         encoder.fit(torch.from_numpy(sample).permute(0, 3, 1, 2).float() / 255)
         torch.save(encoder.state_dict(), folder / "encoder.pt")
-    encoder, shards = _encoder(folder), math.ceil(recipe.scenes / SHARD)
+    encoder, shards = load_encoder(folder / "encoder.pt"), math.ceil(recipe.scenes / SHARD)
     for number in range(worker, shards, workers):
         path = folder / "shards" / f"{number:04d}.npz"
         if not path.exists():
@@ -75,7 +69,7 @@ def build(part: str, folder: Path, recipe: Recipe) -> tuple[torch.nn.Module, par
             pictures, labels = arrays["pictures"], arrays["labels"]
         if part == "autoencoder":
             model = Autoencoder()
-            model.encoder = _encoder(folder)
+            model.encoder = load_encoder(folder / "encoder.pt")
             return model, parts.decoder_loss(model, pictures, labels, budget.batch)
         judge = Judge(len(recipe.world.classes))
         return judge, parts.judge_loss(judge, recipe.world.classes, pictures, labels, budget.batch)
@@ -87,6 +81,15 @@ def build(part: str, folder: Path, recipe: Recipe) -> tuple[torch.nn.Module, par
     if part == "image":
         image = parts.Image(base)
         return image, parts.image_loss(image, shard, budget.batch)
+    if part == "depth":
+        factor = depth.factor(base, recipe.depth_rank)
+        return factor, depth.factor_loss(
+            factor, load_encoder(folder / "encoder.pt").to(run.device()), shard, budget.batch
+        )
+    if part == "depth_image":
+        first = run.load_ema(parts.Image(load_base(folder, recipe)), folder / "image.pt").control
+        control = depth.Image(base, first, recipe.control_rank)
+        return control, depth.image_loss(control, shard, budget.batch)
     factor = parts.Factor(base, recipe.rank)
     return factor, parts.factor_loss(factor, shard, budget.batch)
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .. import palettes
-from . import text
+from . import text, truth
 from .autoencoder import PATCH, PatchEncoder
 from .captions import Caption, make_caption
 from .draw import STUFF_ENTITY, Scene, draw_scene
@@ -25,7 +25,7 @@ CAPTIONS = 2  # per scene
 class Shard:
     """Arrays of N scenes of side S, h = S / 8. image, map: float16 N x C x h x h latents; labels: uint8 N x S x S; tokens:
     int16 N x 2 x 48; refers: uint16 N x 2 x 48, bit s: the token names entity slot s; cover: uint8 N x 12 x h x h, share
-    of each cell that a slot covers, times 255."""
+    of each cell that a slot covers, times 255; near: uint8 N x S x S, 255 at the nearest point, 0 at the farthest."""
 
     image: np.ndarray
     map: np.ndarray
@@ -33,6 +33,7 @@ class Shard:
     tokens: np.ndarray
     refers: np.ndarray
     cover: np.ndarray
+    near: np.ndarray
 
 
 _COLOURS = palettes.colours(palettes.COCO).to(torch.uint8).numpy()
@@ -76,7 +77,7 @@ def make_shard(
     first_seed: int, count: int, world: World, bank: dict[int, list[Icon]], encoder: PatchEncoder, size: int = 128
 ) -> Shard:
     """The first `count` scenes from seed first_seed on whose things are all at least a third visible."""
-    images, maps, labels, tokens, refers, cover = [], [], [], [], [], []
+    images, maps, labels, tokens, refers, cover, near = [], [], [], [], [], [], []
     seed = first_seed
     while len(labels) < count:
         scene = draw_scene(sample_layout(seed, world, bank), bank, size)
@@ -93,7 +94,8 @@ def make_shard(
         tokens.append(np.array([c[0] for c in captions], np.int16))
         refers.append(np.stack([c[1] for c in captions]))
         cover.append(coverage(scene))
-    return Shard(*(np.stack(part) for part in (images, maps, labels, tokens, refers, cover)))
+        near.append(np.round((1 - truth.depth(scene)) * 255).astype(np.uint8))
+    return Shard(*(np.stack(part) for part in (images, maps, labels, tokens, refers, cover, near)))
 
 
 def write_arrays(path: Path, **arrays: np.ndarray) -> None:
@@ -132,12 +134,15 @@ def read_shards(folder: Path, limit: int | None = None) -> Shard:
 @dataclass(frozen=True)
 class Batch:
     """latent: B x C x h x h; tokens: B x 48; masks: B x 48 x h x h, share of each cell covered by what a token names
-    (0 for tokens that name nothing and for dropped captions); labels: B x S x S."""
+    (0 for tokens that name nothing and for dropped captions); labels: B x S x S; near: B x S x S in 0..1, 1 nearest;
+    dropped: B, which captions were."""
 
     latent: Tensor
     tokens: Tensor
     masks: Tensor
     labels: Tensor
+    near: Tensor
+    dropped: Tensor
 
 
 def draw_batch(shard: Shard, which: str, size: int, generator: torch.Generator, dropout: float = 0.1) -> Batch:
@@ -153,4 +158,5 @@ def draw_batch(shard: Shard, which: str, size: int, generator: torch.Generator, 
     named[dropped] = 0
     masks = (named.float() @ cover).clamp(max=1).unflatten(2, shard.cover.shape[2:])
     latent = torch.from_numpy(getattr(shard, which)[index]).float()
-    return Batch(latent, tokens, masks, torch.from_numpy(shard.labels[index].astype(np.int64)))
+    labels, near = shard.labels[index].astype(np.int64), shard.near[index].astype(np.float32) / 255
+    return Batch(latent, tokens, masks, torch.from_numpy(labels), torch.from_numpy(near), dropped)

@@ -12,7 +12,7 @@ from .. import adapter as adapters
 from .. import palettes
 from . import losses
 from .autoencoder import PATCH, Autoencoder
-from .data import Batch, Shard, draw_batch, paint
+from .data import Shard, draw_batch, paint
 from .judge import Judge
 from .networks import UNET, ControlNet, TextEncoder, UNet, UNetConfig
 from .run import device
@@ -29,16 +29,16 @@ class Base(nn.Module):
         self.text, self.unet = TextEncoder(), UNet(config)
 
 
-def _noise(batch: Batch, generator: torch.Generator, late: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+def noised(latent: Tensor, generator: torch.Generator, late: bool = False) -> tuple[Tensor, Tensor, Tensor]:
     """(x_t, v, t) at uniform timesteps, or with `late` at the larger of two uniform ones."""
-    t = torch.randint(losses.STEPS, (2 if late else 1, len(batch.latent)), generator=generator).amax(0)
-    noise = torch.randn(batch.latent.shape, generator=generator)
-    x, v = losses.noised(batch.latent, noise, t)
+    t = torch.randint(losses.STEPS, (2 if late else 1, len(latent)), generator=generator).amax(0)
+    noise = torch.randn(latent.shape, generator=generator)
+    x, v = losses.noised(latent, noise, t)
     where = device()
     return x.to(where), v.to(where), t.to(where)
 
 
-def _grounded(out: Tensor, v: Tensor, maps: list[Tensor], masks: Tensor) -> tuple[Tensor, dict[str, float]]:
+def grounded(out: Tensor, v: Tensor, maps: list[Tensor], masks: Tensor) -> tuple[Tensor, dict[str, float]]:
     """The v-loss with the grounding of the cross-attention maps beside it, and both as figures."""
     mse, ground = F.mse_loss(out, v), losses.grounding(maps, masks.to(out.device))
     return mse + GROUNDING_WEIGHT * ground, {"v": float(mse.detach()), "ground": float(ground.detach())}
@@ -49,10 +49,10 @@ def base_loss(base: Base, shard: Shard, size: int) -> LossOf:
 
     def loss_of(_step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         batch = draw_batch(shard, "image", size, generator)
-        x, v, t = _noise(batch, generator)
+        x, v, t = noised(batch.latent, generator)
         maps: list[Tensor] = []
         out = base.unet(x, t, base.text(batch.tokens.to(x.device)), store=maps)
-        return _grounded(out, v, maps, batch.masks)
+        return grounded(out, v, maps, batch.masks)
 
     return loss_of
 
@@ -63,16 +63,16 @@ def _key(name: str) -> str:
 
 
 class LowRank(nn.Module):
-    """Low-rank changes of a frozen UNet's weights, used through `torch.func.functional_call`.
+    """Low-rank changes of a frozen network's weights, used through `torch.func.functional_call`.
 
     One pair per convolution and linear weight with at least `rank` inputs and outputs; `up` starts at zero.
     """
 
-    def __init__(self, unet: UNet, rank: int, skip: tuple[str, ...] = ("time_embed",)) -> None:
+    def __init__(self, network: nn.Module, rank: int, skip: tuple[str, ...] = ("time_embed",)) -> None:
         super().__init__()
         self.shapes = {
             name: p.shape
-            for name, p in unet.named_parameters()
+            for name, p in network.named_parameters()
             if p.ndim in (2, 4) and not name.startswith(skip) and min(p.shape[0], p[0].numel()) >= rank
         }
         self.down, self.up = nn.ParameterDict(), nn.ParameterDict()
@@ -81,16 +81,16 @@ class LowRank(nn.Module):
             self.down[key] = nn.Parameter(torch.randn(rank, shape[1:].numel()) / shape[1:].numel() ** 0.5)
             self.up[key] = nn.Parameter(torch.zeros(shape[0], rank))
 
-    def weights(self, unet: UNet) -> dict[str, Tensor]:
+    def weights(self, network: nn.Module) -> dict[str, Tensor]:
         """Parameter name -> changed weight, differentiable in the low-rank factors."""
-        own = dict(unet.named_parameters())
+        own = dict(network.named_parameters())
         return {
             name: own[name] + (self.up[_key(name)] @ self.down[_key(name)]).view(shape)
             for name, shape in self.shapes.items()
         }
 
     def pairs(self) -> dict[str, adapters.LoraPair]:
-        """For `adapter.save`: UNet weight key -> (down, up)."""
+        """Weight key -> (down, up), as `adapter.save` wants them."""
         return {
             name: adapters.LoraPair(self.down[_key(name)].detach(), self.up[_key(name)].detach())
             for name in self.shapes
@@ -98,20 +98,25 @@ class LowRank(nn.Module):
 
 
 class Factor(nn.Module):
-    """A condition factor: the time-conditioned adapter of the paper on a frozen base, with optional low-rank changes."""
+    """A condition factor: the time-conditioned adapter of the paper on a frozen base, with optional low-rank changes.
 
-    def __init__(self, base: Base, rank: int = 0) -> None:
+    Its adapter reads x_t, or where `seen` is given that instead (the latent of its one parent). blocks: a level of it.
+    """
+
+    def __init__(self, base: Base, rank: int = 0, blocks: int = 2) -> None:
         super().__init__()
         config = base.unet.config
         self.base = base.requires_grad_(False)
         self.adapter = adapters.build(
-            adapters.AdapterSpec(adapters.AdapterKind.TIME, config.widths, config.latent, config.embedding)
+            adapters.AdapterSpec(adapters.AdapterKind.TIME, config.widths, config.latent, config.embedding, blocks)
         )
         self.adapter.requires_grad_(True)
         self.lora = LowRank(base.unet, rank) if rank else None
 
-    def forward(self, x: Tensor, t: Tensor, context: Tensor, store: list | None = None) -> Tensor:
-        features = self.adapter(x, self.base.unet.embed(t))
+    def forward(
+        self, x: Tensor, t: Tensor, context: Tensor, store: list | None = None, seen: Tensor | None = None
+    ) -> Tensor:
+        features = self.adapter(x if seen is None else seen, self.base.unet.embed(t))
         changed = self.lora.weights(self.base.unet) if self.lora else {}
         return torch.func.functional_call(
             self.base.unet, changed, (x, t, context), {"features": features, "store": store}
@@ -123,12 +128,12 @@ def factor_loss(factor: Factor, shard: Shard, size: int) -> LossOf:
 
     def loss_of(_step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         batch = draw_batch(shard, "map", size, generator)
-        x, v, t = _noise(batch, generator)
+        x, v, t = noised(batch.latent, generator)
         with torch.no_grad():
             context = factor.base.text(batch.tokens.to(x.device))
         maps: list[Tensor] = []
         out = factor(x, t, context, store=maps)
-        return _grounded(out, v, maps, batch.masks)
+        return grounded(out, v, maps, batch.masks)
 
     return loss_of
 
@@ -151,11 +156,16 @@ class Image(nn.Module):
         return self.base.unet(x, t, context, control=self.control(x, guided, t, context)), self.reader(guided)
 
 
+def blurred(pictures: Tensor) -> Tensor:
+    """B x C x H x W under a 3 x 3 box blur."""
+    return F.avg_pool2d(F.pad(pictures, (1, 1, 1, 1), mode="replicate"), 3, 1)
+
+
 def worn(hint: Tensor, generator: torch.Generator) -> Tensor:
     """True map pictures B x 3 x H x W as sampled ones look: a third as they are, a third blurred and noisy (an autoencoder's),
     a third with void where the blur would leave no colour of the palette near (decoded and painted again)."""
-    soft = F.avg_pool2d(F.pad(hint, (1, 1, 1, 1), mode="replicate"), 3, 1)
-    void = torch.tensor(palettes.COCO.labels[palettes.COCO.void].rgb)[:, None, None] / 255
+    soft = blurred(hint)
+    void = palettes.colours(palettes.COCO, (palettes.COCO.void,)).view(3, 1, 1) / 255
     far = (soft - hint).square().sum(1, keepdim=True).sqrt() > palettes.MARGIN / 255
     noisy = (soft + 0.03 * torch.randn(hint.shape, generator=generator)).clamp(0, 1)
     kind = torch.randint(3, (len(hint), 1, 1, 1), generator=generator)
@@ -171,14 +181,13 @@ def image_loss(image: Image, shard: Shard, size: int) -> LossOf:
 
     def loss_of(_step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         batch = draw_batch(shard, "image", size, generator, dropout=0.3)
-        x, v, t = _noise(batch, generator, late=True)
+        x, v, t = noised(batch.latent, generator, late=True)
         hint = worn(palettes.encode(batch.labels).permute(0, 3, 1, 2), generator).to(x.device)
         with torch.no_grad():
             context = image.base.text(batch.tokens.to(x.device))
         out, read = image(x, hint, t, context)
-        y, column = torch.randint(
-            PATCH, (2,), generator=generator
-        ).tolist()  # one pixel of each cell, another every step
+        # one pixel of each cell, another every step
+        y, column = torch.randint(PATCH, (2,), generator=generator).tolist()
         mse = F.mse_loss(out, v)
         named = F.cross_entropy(read, batch.labels[:, y::PATCH, column::PATCH].long().to(x.device))
         return mse + READING_WEIGHT * named, {"v": float(mse.detach()), "read": float(named.detach())}
@@ -232,7 +241,7 @@ def judge_loss(judge: Judge, classes: tuple[int, ...], pictures, labels, size: i
         gain = 1 + 0.15 * torch.randn(size, 1, 1, 1, generator=generator)
         real = (real * gain + 0.03 * torch.randn(real.shape, generator=generator)).clamp(0, 1)
         for _ in range(int(torch.randint(3, (), generator=generator))):
-            real = F.avg_pool2d(F.pad(real, (1, 1, 1, 1), mode="replicate"), 3, 1)
+            real = blurred(real)
         dy, dx = torch.randint(0, 2, (2,), generator=generator).tolist()  # one of the four pixels of each coarse cell
         truth = truth[:, dy::2, dx::2].contiguous()
         scores = judge.coarse(real.to(device()))

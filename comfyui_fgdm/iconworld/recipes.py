@@ -13,7 +13,8 @@ from .scenes import World
 @dataclass(frozen=True)
 class Recipe:
     """size: pixels of the training pictures; scenes: how many are drawn; pool: pictures kept for decoder and judge;
-    rank: of the segmentation factor's low-rank changes (0: the adapter alone, the base quite frozen)."""
+    rank, depth_rank, control_rank: of the low-rank changes of the segmentation factor, the depth factor (0: the adapter
+    alone, the base quite frozen) and the depth image factor."""
 
     name: str
     world: World
@@ -24,6 +25,8 @@ class Recipe:
     rank: int
     budgets: dict[str, Budget] = field(hash=False)
     seed: int = 1
+    depth_rank: int = 8
+    control_rank: int = 16
 
 
 CPU = Recipe(
@@ -41,6 +44,8 @@ CPU = Recipe(
         "base": Budget(141_000, 32, 1e-3, restart=61_000),
         "segmentation": Budget(40_000, 32, 2e-3, ema=0.997),
         "image": Budget(28_800, 32, 2e-3, ema=0.995),
+        "depth": Budget(32_000, 32, 2e-3, ema=0.997),
+        "depth_image": Budget(19_200, 32, 2e-3, ema=0.995),
     },
 )
 
@@ -59,6 +64,8 @@ GPU = Recipe(
         "base": Budget(6_000_000, 256, 1.5e-3, warmup=500, ema=0.9995),
         "segmentation": Budget(3_000_000, 256, 1.5e-3, warmup=500, ema=0.9995),
         "image": Budget(1_500_000, 256, 1e-3, warmup=500, ema=0.9995),
+        "depth": Budget(1_000_000, 256, 1.5e-3, warmup=500, ema=0.9995),
+        "depth_image": Budget(800_000, 256, 1e-3, warmup=500, ema=0.9995),
     },
 )
 
