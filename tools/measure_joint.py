@@ -31,7 +31,7 @@ def main() -> int:
         host = boot(Path(base))
         with torch.inference_mode():
             rows = measure(host, options.prompts)
-    from comfyui_fgdm.iconworld.evaluate import interval
+    from comfyui_fgdm.iconworld.measuring import interval
 
     report: dict[str, dict] = {"prompts": {"count": len(rows["sequential"])}}
     for name, figures in rows.items():
@@ -51,7 +51,7 @@ def main() -> int:
 def measure(host, count: int) -> dict[str, list[list[float]]]:
     """Per way of sampling and prompt: map recall, image recall by the judge, share of the map kept, seconds."""
     from comfyui_fgdm import palettes, recall
-    from comfyui_fgdm.iconworld import evaluate, export, judge
+    from comfyui_fgdm.iconworld import evaluate, export, judge, measuring
 
     graphs, joint = host.engine("comfyui_fgdm.host.graphs"), host.engine("comfyui_fgdm.host.joint")
     mode = host.engine("comfyui_fgdm.graph").Mode
@@ -60,7 +60,9 @@ def measure(host, count: int) -> dict[str, list[list[float]]]:
     factor = host.call("FGDM_LoadFactor", factor_name=files.factor.name)[0]
     net = host.call("ControlNetLoader", control_net_name=files.image.name)[0]
     sampler = host.call("KSamplerSelect", sampler_name="ddim")[0]
-    sigmas = host.call("BasicScheduler", model=model, scheduler="sgm_uniform", steps=evaluate.MAP_STEPS, denoise=1.0)[0]
+    sigmas = host.call("BasicScheduler", model=model, scheduler="sgm_uniform", steps=measuring.MAP_STEPS, denoise=1.0)[
+        0
+    ]
     read = judge.load(files.judge)
     empty = host.call("CLIPTextEncode", clip=clip, text="")[0]
     latent = host.call("EmptyLatentImage", width=SIZE, height=SIZE, batch_size=1)[0]
@@ -71,8 +73,8 @@ def measure(host, count: int) -> dict[str, list[list[float]]]:
         positive = host.call("CLIPTextEncode", clip=clip, text=prompt.text)[0]
         common = {"model": model, "positive": positive, "negative": empty, "latent": latent, "seed": prompt.seed}
         control = graphs.Control(net, "segmentation")
-        graph = graphs.Graph().add(graphs.Sampled("segmentation", cfg=evaluate.MAP_CFG, factor=factor, **common))
-        graph = graph.add(graphs.Sampled("image", cfg=evaluate.IMAGE_CFG, controls=(control,), **common))
+        graph = graphs.Graph().add(graphs.Sampled("segmentation", cfg=measuring.MAP_CFG, factor=factor, **common))
+        graph = graph.add(graphs.Sampled("image", cfg=measuring.IMAGE_CFG, controls=(control,), **common))
         for name, (way, refresh) in ways.items():
             start = time.perf_counter()
             guider = joint.make_guider(graph, vae, way, joint.GraphSettings(refresh=refresh))

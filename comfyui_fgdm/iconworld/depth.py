@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .. import adapter as adapters
 from .. import palettes
 from ..maps import depth as depth_maps
 from . import losses
@@ -99,6 +100,20 @@ class Image(nn.Module):
             state[f"{layer}.up"], state[f"{layer}.down"] = up, down
         whole = self.control.state_dict()
         return state | {key: value for key, value in whole.items() if key.startswith(_OWN)}
+
+
+def control_from(state: dict[str, Tensor], base: Base) -> ControlNet:
+    """The ControlNet that a Control-LoRA file (`Image.state`) stands for on its base."""
+    control = ControlNet(base.unet.config)
+    control.start_from(base.unet)
+    whole = {key: value.float() for key, value in state.items() if key.startswith(_OWN)}
+    for key, weight in control.state_dict().items():
+        layer = key.removesuffix(".weight")
+        if f"{layer}.up" in state:
+            pair = adapters.LoraPair(state[f"{layer}.down"], state[f"{layer}.up"])
+            whole[key] = weight + adapters.lora_delta(pair, weight.shape)
+    control.load_state_dict(whole, strict=False)
+    return control.eval()
 
 
 def image_loss(model: Image, shard: Shard, size: int) -> LossOf:

@@ -15,27 +15,33 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from .. import charts, palettes, recall
 from ..cleaning import clean
-from ..noise import candidate_batch
 from ..objects import ObjectItem, ObjectQuery
-from . import export, icons, shipped
+from . import evaluate_depth, export, icons, shipped
 from . import judge as judges
 from .autoencoder import PatchEncoder, load_encoder
 from .captions import make_caption
 from .classes import STUFF_BY_INDEX, THING_BY_INDEX
 from .draw import draw_scene
+from .measuring import (
+    FIRST_SEED,
+    IMAGE_CFG,
+    IMAGE_STEPS,
+    MAP_CFG,
+    MAP_STEPS,
+    draw_images,
+    draw_maps,
+    interval,
+    start_noise,
+)
 from .recipes import Recipe
-from .sample import Velocity, base_velocity, ddim, encode
+from .sample import base_velocity
 from .scenes import World, held_out, sample_layout
 
-FIRST_SEED = 900_000_000
 CANDIDATES = 10
 BASELINE_PROMPTS = 60  # best of 10 images costs most: measured on the first of the prompts
-MAP_STEPS, IMAGE_STEPS = 10, 10
-MAP_CFG, IMAGE_CFG = 4.0, 3.0
 
 
 @dataclass(frozen=True)
@@ -80,22 +86,6 @@ def make_prompts(count: int, world: World, bank, fewest: int = 3, most: int = 5)
     return result
 
 
-def _noise(family: shipped.Family, seed: int, count: int, side: int) -> Tensor:
-    return candidate_batch(seed, range(count), (family.base.unet.config.latent, side, side))
-
-
-def draw_maps(family: shipped.Family, velocity: Velocity, noise: Tensor, text: str) -> Tensor:
-    """Map pictures B x H x W x 3 of a caption, one for each noise."""
-    context, empty = (c.expand(len(noise), -1, -1) for c in encode(family.base, [text]))
-    return family.decode(ddim(velocity, noise, context, empty, MAP_STEPS, MAP_CFG))
-
-
-def draw_images(family: shipped.Family, velocity: Velocity, noise: Tensor, text: str) -> Tensor:
-    """Images B x H x W x 3 of a caption, one for each noise."""
-    context, empty = (c.expand(len(noise), -1, -1) for c in encode(family.base, [text]))
-    return family.decode(ddim(velocity, noise, context, empty, IMAGE_STEPS, IMAGE_CFG))
-
-
 def measure(
     prompt: Prompt,
     other: Prompt,
@@ -108,7 +98,7 @@ def measure(
 
     Without a selector the baseline makes one image, not ten, and its best of ten stays out.
     """
-    noise = _noise(family, prompt.seed, CANDIDATES, side)
+    noise = start_noise(family, prompt.seed, CANDIDATES, side)
     maps = draw_maps(family, family.factor, noise, prompt.text)
     labels = palettes.decode(maps, palettes.COCO, family.info.classes)
     scores = recall.score(labels, prompt.query)
@@ -144,13 +134,6 @@ def measure(
         "d_for_another_prompt": _recall_of(read[1], other.query),
         "map_kept_in_image": float(agreement),
     }
-
-
-def interval(values: np.ndarray, seed: int = 0, draws: int = 4000) -> list[float]:
-    """Mean and 95 % bootstrap interval over prompts: [mean, low, high]."""
-    rng = np.random.default_rng(seed)
-    means = values[rng.integers(len(values), size=(draws, len(values)))].mean(1)
-    return [round(float(v), 4) for v in (values.mean(), *np.quantile(means, (0.025, 0.975)))]
 
 
 def summary(rows: list[dict]) -> dict:
@@ -206,7 +189,7 @@ def instruments(
         made = []
         for k, layout in enumerate(layouts):
             velocity = family.image(palettes.encode(truth[k : k + 1]))
-            noise = _noise(family, layout.seed, 1, size // 8)
+            noise = start_noise(family, layout.seed, 1, size // 8)
             made.append(draw_images(family, velocity, noise, make_caption(layout, layout.seed).text))
         queries = [ObjectQuery(tuple(_item(i) for i in sorted(set(labels.unique().tolist())))) for labels in truth]
         readings = {
@@ -240,7 +223,7 @@ def sample_sheet(count: int, family: shipped.Family, recipe: Recipe, path: Path)
     sheet = Image.new("RGB", (columns * (cell + 8), rows * (cell // 2 + 44)), "white")
     pen = ImageDraw.Draw(sheet)
     for at, prompt in enumerate(todo):
-        noise = _noise(family, prompt.seed, 1, side)
+        noise = start_noise(family, prompt.seed, 1, side)
         maps = draw_maps(family, family.factor, noise, prompt.text)
         labels = palettes.decode(maps, palettes.COCO, family.info.classes)
         hint = palettes.encode(clean(labels, palettes.COCO.void))
@@ -286,6 +269,7 @@ def main(folder: Path, recipe: Recipe, count: int, part: str, out: Path) -> None
         encoder = load_encoder(folder / "encoder.pt")
         bank = icons.load_bank(folder / "bank.npz")
         report["instruments"] = instruments(judge, family, encoder, recipe.world, bank, size=recipe.size)
+        report["depth"] = evaluate_depth.figures(family, judge, encoder, recipe.world, bank, 60, recipe.size)
     else:
         print(
             f"eval: no training data in {folder}, so the instruments themselves are not measured; "

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from .. import adapter
-from . import icons, parts, run
+from . import depth, icons, parts, run
 from .autoencoder import Autoencoder
 from .autoencoder import export as export_autoencoder
 from .judge import Judge
@@ -28,6 +28,8 @@ class Files(NamedTuple):
     image: Path
     judge: Path
     selector: Path
+    depth: Path
+    depth_image: Path
 
 
 def files(root: Path = WEIGHTS) -> Files:
@@ -38,6 +40,8 @@ def files(root: Path = WEIGHTS) -> Files:
         root / "controlnet" / "fgdm-iconworld-image.safetensors",
         root / "judge" / "fgdm-iconworld-judge.safetensors",
         root / "judge" / "fgdm-iconworld-selector.safetensors",
+        root / "fgdm_factors" / "fgdm-iconworld-depth.safetensors",
+        root / "controlnet" / "fgdm-iconworld-depth-image.safetensors",
     )
 
 
@@ -98,23 +102,33 @@ def write_all(folder: Path, recipe: Recipe, root: Path = WEIGHTS) -> None:
         if (folder / f"{name}.pt").exists():
             classes = recipe.world.classes
             write(path, trained(name, Judge(len(classes))).state_dict(), {"classes": list(classes), **about(name)})
-    if (folder / "segmentation.pt").exists():
-        factor = trained("segmentation", parts.Factor(base, recipe.rank))
+
+    def write_factor(path: Path, factor: parts.Factor, variable: str, **fields) -> None:
         info = adapter.FactorInfo(
-            variable="segmentation",
+            variable=variable,
             base_family="iconworld",
             kind="time_adapter",
-            classes=recipe.world.classes,
             trained_size=recipe.size,
             latent_channels=base.unet.config.latent,
             prediction_type="v",
             licence="Apache-2.0",
-            training=about("segmentation"),
+            training=about(variable),
+            blocks=factor.adapter.spec.blocks,
+            **fields,
         )
-        out.factor.parent.mkdir(parents=True, exist_ok=True)
-        adapter.save(
-            out.factor, factor.adapter, info, factor.lora.pairs() if factor.lora else None, dtype=torch.float16
-        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        adapter.save(path, factor.adapter, info, factor.lora.pairs() if factor.lora else None, dtype=torch.float16)
+
+    if (folder / "segmentation.pt").exists():
+        factor = trained("segmentation", parts.Factor(base, recipe.rank))
+        write_factor(out.factor, factor, "segmentation", classes=recipe.world.classes)
     if (folder / "image.pt").exists():
         write(out.image, trained("image", parts.Image(base)).control.state_dict(), about("image"))
+    if (folder / "depth.pt").exists():
+        factor = trained("depth", depth.factor(base, recipe.depth_rank))
+        write_factor(out.depth, factor, "depth", palette=None, parents=("segmentation",), null_condition=True)
+    if (folder / "depth_image.pt").exists():
+        first = trained("image", parts.Image(base)).control
+        control = trained("depth_image", depth.Image(base, first, recipe.control_rank))
+        write(out.depth_image, control.state(), about("depth_image"))
     write_sums(root)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from .. import adapter
-from . import export
+from . import depth, export
 from .autoencoder import Decoder, decoder_from
 from .networks import UNET, ControlNet, UNetConfig
 from .parts import Base
@@ -23,13 +24,16 @@ _VAE = "first_stage_model."
 
 @dataclass(frozen=True)
 class Family:
-    """base: text encoder and UNet; decoder: latents to pictures; info: of the segmentation factor."""
+    """base: text encoder and UNet; decoder: latents to pictures; info: of the segmentation factor; control: its image
+    factor; depth_factor: (x, t, context, parent's latent) to v; depth_control: the depth image factor."""
 
     base: Base
     decoder: Decoder
     info: adapter.FactorInfo
     factor: Velocity
     control: ControlNet
+    depth_factor: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+    depth_control: ControlNet
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
@@ -37,11 +41,23 @@ class Family:
         pictures = self.decoder(latents).clamp(0, 1).permute(0, 2, 3, 1)
         return (pictures * 255).round() / 255
 
-    def image(self, hint: Tensor) -> Velocity:
-        """The image factor under map pictures B x H x W x 3 in 0..1."""
+    def image(self, hint: Tensor | None, depth_hint: Tensor | None = None) -> Velocity:
+        """The image factors under pictures of a segmentation map, a depth map, or both: B x H x W x 3 in 0..1."""
+        pairs = [(net, one) for net, one in ((self.control, hint), (self.depth_control, depth_hint)) if one is not None]
         with torch.no_grad():
-            guided = self.control.input_hint_block(torch.cat([hint, hint]).permute(0, 3, 1, 2))
-        return lambda x, t, context: self.base.unet(x, t, context, control=self.control(x, guided, t, context))
+            guided = [(net, net.input_hint_block(torch.cat([one, one]).permute(0, 3, 1, 2))) for net, one in pairs]
+
+        def velocity(x: Tensor, t: Tensor, context: Tensor) -> Tensor:
+            skips, middles = zip(*(net(x, seen, t, context) for net, seen in guided), strict=True)
+            total = [sum(parts[1:], parts[0]) for parts in zip(*skips, strict=True)]
+            return self.base.unet(x, t, context, control=(total, sum(middles[1:], middles[0])))
+
+        return velocity
+
+    def depth(self, parent: Tensor) -> Velocity:
+        """The depth factor below segmentation latents B x C x h x w; without the prompt it sees none of them (guidance)."""
+        seen = torch.cat([parent, torch.zeros_like(parent)])
+        return lambda x, t, context: self.depth_factor(x, t, context, seen)
 
 
 def _part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -55,19 +71,24 @@ def load(config: UNetConfig = UNET, use_lora: bool = True, root: Path = export.W
     base = Base(config).eval()
     base.text.load_state_dict(_part(state, _TEXT))
     base.unet.load_state_dict(_part(state, _UNET))
-    file = adapter.read_file(files.factor)
-    module = adapter.module_of(file)
     weights = dict(base.unet.named_parameters())
-    changed = (
-        {key: weights[key].detach() + adapter.lora_delta(pair, weights[key].shape) for key, pair in file.lora.items()}
-        if use_lora
-        else {}
-    )
 
-    def factor(x: Tensor, t: Tensor, context: Tensor) -> Tensor:
-        features = module(x, base.unet.embed(t))
-        return torch.func.functional_call(base.unet, changed, (x, t, context), {"features": features})
+    def factor_of(path: Path) -> tuple[adapter.FactorInfo, Callable[..., Tensor]]:
+        file = adapter.read_file(path)
+        module = adapter.module_of(file)
+        pairs = file.lora.items() if use_lora else ()
+        changed = {key: weights[key].detach() + adapter.lora_delta(pair, weights[key].shape) for key, pair in pairs}
+
+        def factor(x: Tensor, t: Tensor, context: Tensor, seen: Tensor | None = None) -> Tensor:
+            features = module(x if seen is None else seen, base.unet.embed(t))
+            return torch.func.functional_call(base.unet, changed, (x, t, context), {"features": features})
+
+        return file.info, factor
 
     control = ControlNet(config).eval()
     control.load_state_dict({key: value.float() for key, value in load_file(files.image).items()})
-    return Family(base, decoder_from(_part(state, _VAE)), file.info, factor, control)
+    info, factor = factor_of(files.factor)
+    return Family(
+        base, decoder_from(_part(state, _VAE)), info, factor, control, factor_of(files.depth)[1],
+        depth.control_from(load_file(files.depth_image), base),
+    )  # fmt: skip

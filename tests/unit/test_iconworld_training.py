@@ -301,11 +301,16 @@ def test_a_whole_recipe_in_miniature(tmp_path, monkeypatch):
     assert command.main(["--folder", folder, "train", "all", "--threads", "1"]) == 0
     export.write_all(tmp_path / "run", recipe, tmp_path / "weights")
     sums = (tmp_path / "weights" / "SHA256SUMS").read_text().splitlines()
-    assert len(sums) == 5
+    assert len(sums) == 7
     family = shipped.load(recipe.unet, root=tmp_path / "weights")
     context, empty = sample.encode(family.base, ["a dog on the grass"])
     latents = sample.ddim(family.factor, torch.randn(1, 12, 16, 16), context, empty, 2, 3.0)
     assert family.decode(latents).shape == (1, 128, 128, 3) and family.info.classes == World().classes
+    parent = torch.randn(1, 12, 16, 16)
+    assert family.decode(sample.ddim(family.depth(parent), latents, context, empty, 2, 3.0)).shape == (1, 128, 128, 3)
+    hint = torch.rand(1, 128, 128, 3)
+    for velocity in (family.image(hint), family.image(None, hint), family.image(hint, hint)):
+        assert sample.ddim(velocity, latents, context, empty, 2, 3.0).isfinite().all()
     plain = shipped.load(recipe.unet, use_lora=False, root=tmp_path / "weights")
     assert plain.info == family.info
 
