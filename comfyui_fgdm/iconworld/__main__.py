@@ -52,7 +52,7 @@ def make_data(folder: Path, recipe: Recipe, worker: int, workers: int) -> None:
         path = folder / "shards" / f"{number:04d}.npz"
         if not path.exists():
             first_seed = DATA_SEED + number * 10 * SHARD
-            shard = data.make_shard(first_seed, SHARD, recipe.world, bank, encoder, recipe.size)
+            shard = data.make_shard(first_seed, min(SHARD, recipe.scenes), recipe.world, bank, encoder, recipe.size)
             data.write_shard(shard, path)
             print(f"data: shard {number + 1} of {shards}", flush=True)
 
@@ -112,6 +112,12 @@ def main(arguments: list[str] | None = None) -> int:
         "--folder", type=Path, default=Path("runs/iconworld"), help="where everything is kept (default runs/iconworld)"
     )
     parser.add_argument("--recipe", choices=sorted(RECIPES), default="cpu")
+    parser.add_argument(
+        "--share", type=float, default=1.0, help="share of the recipe's scenes and pictures to draw, to try it out"
+    )
+    parser.add_argument(
+        "--weights", type=Path, default=export.WEIGHTS, help="where the files for the host are (default: in the pack)"
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("icons", help="fetch and rasterise the icon sets")
     step = commands.add_parser("data", help="draw the training scenes")
@@ -121,7 +127,8 @@ def main(arguments: list[str] | None = None) -> int:
     step.add_argument("part", choices=(*PARTS, "all"))
     step.add_argument("--seconds", type=float, default=math.inf, help="stop this slice after so many seconds")
     step.add_argument("--threads", type=int, default=0, help="CPU threads (default: torch's)")
-    commands.add_parser("all", help="icons, data, every part, export: the whole recipe; resumes")
+    step = commands.add_parser("all", help="icons, data, every part, export: the whole recipe; resumes")
+    step.add_argument("--seconds", type=float, default=math.inf, help="stop each part after so many seconds")
     commands.add_parser("export", help="write the shipped files from the trained parts")
     step = commands.add_parser("eval", help="measure the shipped files on held-out prompts")
     step.add_argument("--prompts", type=int, default=200)
@@ -133,7 +140,7 @@ def main(arguments: list[str] | None = None) -> int:
     step.add_argument("--count", type=int, default=16)
     step.add_argument("--out", type=Path, default=Path("runs/samples.jpg"))
     options = parser.parse_args(arguments)
-    recipe, folder = RECIPES[options.recipe], options.folder
+    recipe, folder = RECIPES[options.recipe].scaled(options.share), options.folder
     folder.mkdir(parents=True, exist_ok=True)
     if options.command == "icons":
         _bank(folder)
@@ -145,18 +152,19 @@ def main(arguments: list[str] | None = None) -> int:
     elif options.command == "all":
         make_data(folder, recipe, 0, 1)
         for part in PARTS:
-            train_part(part, folder, recipe, math.inf, 0)
-        export.write_all(folder, recipe)
+            train_part(part, folder, recipe, options.seconds, 0)
+        export.write_all(folder, recipe, options.weights)
     elif options.command == "export":
-        export.write_all(folder, recipe)
+        export.write_all(folder, recipe, options.weights)
     elif options.command == "samples":
         from . import evaluate, shipped
 
-        evaluate.sample_sheet(options.count, shipped.load(recipe.unet), recipe, options.out)
+        family = shipped.load(recipe.unet, root=options.weights)
+        evaluate.sample_sheet(options.count, family, recipe, options.out)
     else:
         from . import evaluate
 
-        evaluate.main(folder, recipe, options.prompts, options.part, options.out)
+        evaluate.main(folder, recipe, options.weights, options.prompts, options.part, options.out)
     return 0
 
 

@@ -236,13 +236,13 @@ def sample_sheet(count: int, family: shipped.Family, recipe: Recipe, path: Path)
     sheet.save(path, quality=88)
 
 
-def main(folder: Path, recipe: Recipe, count: int, part: str, out: Path) -> None:
+def main(folder: Path, recipe: Recipe, weights: Path, count: int, part: str, out: Path) -> None:
     """Measure prompts k, k + n, ... (part 'k/n') and append to out/rows_k.jsonl; then merge all rows there are."""
     number, parts = (int(n) for n in part.split("/"))
     out.mkdir(parents=True, exist_ok=True)
-    family = shipped.load(recipe.unet)
-    judge = judges.load(export.files().judge)
-    selector = judges.load(export.files().selector)
+    files = export.files(weights)
+    family = shipped.load(recipe.unet, root=weights)
+    judge, selector = judges.load(files.judge), judges.load(files.selector)
     todo, rows_file, start = prompts(count), out / f"rows_{number}.jsonl", time.monotonic()
     done = {json.loads(line)["number"] for line in rows_file.read_text().splitlines()} if rows_file.exists() else set()
     with rows_file.open("a") as file:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from . import classes as c
 from .networks import UNetConfig
@@ -27,6 +27,12 @@ class Recipe:
     seed: int = 1
     depth_rank: int = 8
     control_rank: int = 16
+
+    def scaled(self, share: float) -> Recipe:
+        """The same with a share (0..1] of the scenes and pictures, to try it out; ValueError for another share."""
+        if not 0 < share <= 1:
+            raise ValueError(f"share: {share} is out of range; give more than 0 and at most 1")
+        return replace(self, scenes=max(1, int(self.scenes * share)), pool=max(64, int(self.pool * share)))
 
 
 CPU = Recipe(
