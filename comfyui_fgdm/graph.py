@@ -16,6 +16,10 @@ Denoise = Callable[[Tensor, Tensor, Mapping[str, Tensor]], Tensor]
 """(x, sigma, what it sees of each parent) -> x0; x and x0 B x C x h x w with x = x0 + sigma * noise, sigma a tensor B."""
 
 
+Together = Callable[[Mapping[str, tuple[Tensor, Mapping[str, Tensor]]], Tensor], Mapping[str, Tensor]]
+"""({name: (x, what it sees)} of variables that do not depend on each other, sigma) -> {name: x0} of those that it took."""
+
+
 class GraphError(ValueError):
     """A set of variables that is no factor graph; the text names the variable and what to do."""
 
@@ -89,6 +93,23 @@ def order(variables: Sequence[Variable]) -> tuple[str, ...]:
     return tuple(done)
 
 
+def waves(variables: Sequence[Variable]) -> list[tuple[Variable, ...]]:
+    """The sampled variables in groups: each depends on earlier groups (and given ones) alone, not on its own group.
+
+    variables: in the order of `order`.
+    """
+    level: dict[str, int] = {}
+    groups: list[tuple[Variable, ...]] = []
+    for v in variables:
+        if v.given:
+            continue
+        level[v.name] = max((level[parent] + 1 for parent in v.parents if parent in level), default=0)
+        if level[v.name] == len(groups):
+            groups.append(())
+        groups[level[v.name]] += (v,)
+    return groups
+
+
 def euler_next(x: Tensor, x0: Tensor, sigma: Tensor, sigma_next: float) -> Tensor:
     """One Euler step (DDIM) of dx/dsigma = (x - x0) / sigma from sigma (B) to sigma_next; x itself is not changed."""
     s = sigma.reshape(-1, *[1] * (x.ndim - 1)).to(x.dtype)
@@ -103,21 +124,23 @@ def evaluate(
     sigma: Tensor,
     sigma_next: float,
     view: View = View.NEXT,
+    together: Together | None = None,
 ) -> dict[str, Tensor]:
     """x0 of every sampled variable at one noise level, parents first; each sees what was just computed for its parents.
 
     variables: in the order of `order`. sigma: B; sigma_next: the level the sampler goes to, used by View.NEXT alone.
-    FG-DM paper, equations (4) to (6).
+    together: is offered each group of variables that do not depend on each other, and may take some of them at once. FG-DM paper, equations (4) to (6).
     """
     x0: dict[str, Tensor] = {}
     seen = dict(given)
-    for v in variables:
-        if v.given:
-            continue
-        out = denoise[v.name](x[v.name], sigma, {parent: seen[parent] for parent in v.parents})
-        x0[v.name] = out
-        if view is View.X0:
-            seen[v.name] = out
-        else:
-            seen[v.name] = euler_next(x[v.name], out, sigma, sigma_next) / (1 + sigma_next**2) ** 0.5
+    for wave in waves(variables):
+        jobs = {v.name: (x[v.name], {parent: seen[parent] for parent in v.parents}) for v in wave}
+        done = together(jobs, sigma) if together and len(jobs) > 1 else {}
+        for name, (own, parents) in jobs.items():
+            out = done[name] if name in done else denoise[name](own, sigma, parents)
+            x0[name] = out
+            if view is View.X0:
+                seen[name] = out
+            else:
+                seen[name] = euler_next(own, out, sigma, sigma_next) / (1 + sigma_next**2) ** 0.5
     return x0

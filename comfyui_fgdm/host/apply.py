@@ -53,16 +53,8 @@ class FactorWrapper:
 
     def __call__(self, executor, x, timesteps, context=None, y=None, control=None, transformer_options=None, **kwargs):
         options = {} if transformer_options is None else transformer_options
-        spec, info = self.factor.spec, self.factor.info
         if self._active(options):
-            emb = None
-            if spec.kind is AdapterKind.TIME:
-                emb = unet_embedding(executor.class_obj, x, timesteps, y, options)
-            values = {**self.values, **options.get(PARENTS, {})}
-            chunks = options.get("cond_or_uncond") or (0,)
-            source = adapter_input(x, info.parents, values, spec.in_channels, chunks, info.null_condition)
-            features = dict(zip(self.blocks, self.factor.patcher.model(source, emb)))
-            options = with_input_block_patch(options, lambda h, o: self._add(h, o, features))
+            options = with_features(options, self.features(executor.class_obj, x, timesteps, y, options))
         with low_rank_weights(executor.class_obj, self.low_rank, self.strength):
             return executor(x, timesteps, context, y, control, options, **kwargs)
 
@@ -72,11 +64,16 @@ class FactorWrapper:
         high, low = self.sigma_range
         return low <= float(options["sigmas"][0]) <= high
 
-    def _add(self, h: torch.Tensor, options, features: dict[int, torch.Tensor]) -> torch.Tensor:
-        feature = features.get(options["block"][1])
-        if feature is None:
-            return h
-        return h + feature if self.strength == 1.0 else h + self.strength * feature
+    def features(self, unet: UNetModel, x, timesteps, y, options: dict) -> dict[int, torch.Tensor]:
+        """{input block: what is added to its output} for these inputs of the UNet."""
+        spec, info, emb = self.factor.spec, self.factor.info, None
+        if spec.kind is AdapterKind.TIME:
+            emb = unet_embedding(unet, x, timesteps, y, options)
+        values = {**self.values, **options.get(PARENTS, {})}
+        chunks = options.get("cond_or_uncond") or (0,)
+        source = adapter_input(x, info.parents, values, spec.in_channels, chunks, info.null_condition)
+        found = self.factor.patcher.model(source, emb)
+        return {b: f if self.strength == 1.0 else self.strength * f for b, f in zip(self.blocks, found, strict=True)}
 
 
 def apply_factor(
@@ -226,8 +223,14 @@ class _Delta:
         return weight + self.strength * delta.reshape(weight.shape)
 
 
-def with_input_block_patch(options: dict, patch) -> dict:
-    """A copy of transformer_options with one more patch before the skip connections are stored."""
+def with_features(options: dict, features: Mapping[int, torch.Tensor]) -> dict:
+    """A copy of transformer_options by which the UNet adds these to the outputs of its input blocks, before the skip
+    connections are stored."""
+
+    def patch(h: torch.Tensor, now: dict) -> torch.Tensor:
+        number = now["block"][1]
+        return h + features[number] if number in features else h
+
     patches = dict(options.get("patches", {}))
     patches["input_block_patch"] = [*patches.get("input_block_patch", ()), patch]
     return {**options, "patches": patches}

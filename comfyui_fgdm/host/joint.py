@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ import comfy.utils
 import torch
 
 from ..graph import GraphError, Mode, Variable, View, evaluate
+from . import together
 from .apply import PARENTS, apply_factor
 from .graphs import Given, Graph, Sampled, pack, unpack
 from .hints import Hint, given_latent, given_picture, with_hints
@@ -40,8 +42,8 @@ class GraphGuider(comfy.samplers.CFGGuider):
     """GUIDER that samples all variables of a graph in one run of any sampler.
 
     The sampler sees one long latent, core's pack of several: its history is kept value by value, so each variable has its
-    own. In every call the variables are evaluated parents first (`graph.evaluate`). Models are loaded once, before the
-    first step.
+    own. In every call the variables are evaluated parents first (`graph.evaluate`), those that do not depend on each other in
+    one call of the UNet where they allow it (`together`). Models are loaded once, before the first step.
     """
 
     def __init__(self, graph: Graph, vae, settings: GraphSettings = GraphSettings()):
@@ -52,6 +54,10 @@ class GraphGuider(comfy.samplers.CFGGuider):
         self._check_weights()
         self.alone = len(self.nodes) == 1
         self.models = {node.name: self._with_factor(node) for node in self.nodes}
+        self.wrappers = {
+            node.name: together.factor_wrapper(self.models[node.name]) if node.factor and node.strength else None
+            for node in self.nodes
+        }
         super().__init__(self._loaded_together())
         self.hints: dict[str, list[Hint]] = {}
         for node in self.nodes:
@@ -96,18 +102,14 @@ class GraphGuider(comfy.samplers.CFGGuider):
         noises = self._split(noise)
         masks = self._split(denoise_mask) if denoise_mask is not None else [None] * len(self.nodes)
         self.starts = dict(zip((node.name for node in self.nodes), starts, strict=True))
-        self.options, self.prompts, self.levels, self.found = {}, {}, {}, {}
+        self.options, self.shared, self.prompts, self.levels, self.found = {}, {}, {}, {}, {}
+        self.apart = self.alone
         for node, start, own_noise, mask in zip(self.nodes, starts, noises, masks, strict=True):
             model = self.models[node.name]
-            options = comfy.model_patcher.create_model_options_clone(model.model_options)
-            inner = options.setdefault("transformer_options", {})
-            inner["sample_sigmas"] = sigmas
-            for kind in ("wrappers", "callbacks"):
-                comfy.patcher_extension.merge_nested_dicts(
-                    inner.setdefault(kind, {}), getattr(model, kind), copy_dict1=False
-                )
-            comfy.samplers.cast_to_load_options(options, device=device, dtype=model.model_dtype())
-            self.options[node.name] = options
+            self.options[node.name] = _options_of(model, sigmas, device)
+            self.shared[node.name] = (
+                self.options[node.name] if model is node.model else _options_of(node.model, sigmas, device)
+            )
             prompts = {kind: self.conds[f"{node.name}/{kind}"] for kind in ("positive", "negative")}
             self.prompts[node.name] = comfy.samplers.process_conds(
                 model.model, own_noise, prompts, device, start, mask, node.seed
@@ -163,6 +165,7 @@ class GraphGuider(comfy.samplers.CFGGuider):
             timestep,
             max(lower, default=0.0),
             self.settings.view,
+            None if self.apart else lambda jobs, sigma: self._together(jobs, sigma, model_options),
         )
         if self.alone:
             return x0[names[0]]
@@ -188,18 +191,13 @@ class GraphGuider(comfy.samplers.CFGGuider):
     def _denoiser(self, node: Sampled, seed, model_options):
         def denoise(x, timestep, seen):
             comfy.model_management.throw_exception_if_processing_interrupted()
-            level = self.levels[node.name]
-            if level is not None and float(timestep[0]) > level * (1 + 1e-5):
+            if self._waits(node, timestep):
                 self.found[node.name] = self.starts[node.name].expand_as(x)  # x stays on its start's own path
                 self.unguided[node.name] = self.found[node.name]
                 return self.found[node.name]
             self._refresh(node, float(timestep[0]))
-            options = self._options_alone(model_options) if self.alone else self.options[node.name]
+            options = self._options_alone(model_options) if self.alone else self._watched_options(node, model_options)
             options = {**options, "transformer_options": {**options["transformer_options"], PARENTS: seen}}
-            if not self.alone and self._watchers(model_options):
-                options = comfy.model_patcher.set_model_options_post_cfg_function(
-                    options, lambda said: self._keep_unguided(node.name, said), disable_cfg1_optimization=True
-                )
             prompts = self.prompts[node.name]
             self.found[node.name] = comfy.samplers.sampling_function(
                 node.model.model, x, timestep, prompts["negative"], prompts["positive"], node.cfg, options, seed
@@ -207,6 +205,55 @@ class GraphGuider(comfy.samplers.CFGGuider):
             return self.found[node.name]
 
         return denoise
+
+    def _waits(self, node: Sampled, timestep) -> bool:
+        """Whether the noise is still above the level at which the variable starts (its denoise)."""
+        level = self.levels[node.name]
+        return level is not None and float(timestep[0]) > level * (1 + 1e-5)
+
+    def _together(self, jobs, timestep, model_options: dict) -> dict[str, torch.Tensor]:
+        """x0 of those variables that can share calls of the UNet; tried no more in this run once memory was short."""
+        nodes = [
+            self.graph[name] for name in jobs if not self.hints[name] and not self._waits(self.graph[name], timestep)
+        ]
+        watched = bool(self._watchers(model_options))
+        parts = [
+            together.Part(
+                node, *jobs[node.name], self.prompts[node.name], self.wrappers[node.name],
+                watched or not math.isclose(node.cfg, 1.0),
+            )
+            for node in nodes
+        ]  # fmt: skip
+        done: dict[str, torch.Tensor] = {}
+        for group in together.groups(parts):
+            comfy.model_management.throw_exception_if_processing_interrupted()
+            pairs = None
+            try:
+                pairs = together.predict(group, timestep, self.shared[group[0].node.name])
+            except Exception as error:
+                if not comfy.model_management.is_oom(error):
+                    raise
+            if pairs is None:
+                self.apart = True
+                comfy.model_management.soft_empty_cache()
+                log.warning("FGDM: no memory for %d variables at once; going on one by one.", len(group))
+                break
+            for part, (positive, negative) in zip(group, pairs, strict=True):
+                node = part.node
+                done[node.name] = self.found[node.name] = comfy.samplers.cfg_function(
+                    node.model.model, positive, negative, node.cfg, part.x, timestep,
+                    self._watched_options(node, model_options), part.prompts["positive"], part.prompts["negative"],
+                )  # fmt: skip
+        return done
+
+    def _watched_options(self, node: Sampled, model_options: dict) -> dict:
+        """The model options of a variable, with an eye on its unguided x0 where the sampler wants to know it."""
+        options = self.options[node.name]
+        if not self._watchers(model_options):
+            return options
+        return comfy.model_patcher.set_model_options_post_cfg_function(
+            {**options}, lambda said: self._keep_unguided(node.name, said), disable_cfg1_optimization=True
+        )
 
     def _keep_unguided(self, name: str, said: dict):
         self.unguided[name] = said["uncond_denoised"]
@@ -270,6 +317,17 @@ class GraphGuider(comfy.samplers.CFGGuider):
             for half in halves
         ]  # fmt: skip
         return pack([torch.cat(both) for both in zip(*map(unpack, parts), strict=True)])
+
+
+def _options_of(model, sigmas: torch.Tensor, device) -> dict:
+    """The model options of a MODEL, prepared as core does for a run."""
+    options = comfy.model_patcher.create_model_options_clone(model.model_options)
+    inner = options.setdefault("transformer_options", {})
+    inner["sample_sigmas"] = sigmas
+    for kind in ("wrappers", "callbacks"):
+        comfy.patcher_extension.merge_nested_dicts(inner.setdefault(kind, {}), getattr(model, kind), copy_dict1=False)
+    comfy.samplers.cast_to_load_options(options, device=device, dtype=model.model_dtype())
+    return options
 
 
 def take(value, part: slice, batch: int = 0):

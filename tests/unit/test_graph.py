@@ -6,7 +6,7 @@ import random
 import pytest
 import torch
 
-from comfyui_fgdm.graph import GraphError, Variable, View, euler_next, evaluate, order
+from comfyui_fgdm.graph import GraphError, Variable, View, euler_next, evaluate, order, waves
 
 CHAIN = (
     Variable("image", ("normal", "segmentation")),
@@ -151,3 +151,34 @@ def test_a_sequential_run_is_exact():
         x = euler_next(x, x0["child"], sigma, after)
     assert float(x.var()) == pytest.approx(A**2 + S**2, abs=0.02)
     assert float((x * parent).mean()) == pytest.approx(A, abs=0.01)
+
+
+def test_waves_hold_what_does_not_depend_on_each_other():
+    variables = [
+        Variable("a"), Variable("b", ("a",)), Variable("c"), Variable("map", given=True), Variable("d", ("b", "c")),
+        Variable("e", ("map",)),
+    ]  # fmt: skip
+    assert [[v.name for v in wave] for wave in waves(variables)] == [["a", "c", "e"], ["b"], ["d"]]
+
+
+def test_groups_are_offered_and_may_be_taken_in_part():
+    variables = [Variable("a"), Variable("b"), Variable("c"), Variable("d", ("a", "c"))]
+    x = {v.name: torch.full((2, 1, 1, 1), float(n)) for n, v in enumerate(variables)}
+    alone, offered = [], []
+
+    def denoise(name):
+        def call(own, _sigma, seen):
+            alone.append(name)
+            return 0.5 * own + sum(seen.values(), torch.zeros_like(own))
+
+        return call
+
+    def together(jobs, _sigma):
+        offered.append(list(jobs))
+        return {name: 0.5 * own for name, (own, _) in jobs.items() if name != "b"}
+
+    arguments = (variables, {v.name: denoise(v.name) for v in variables}, x, {}, torch.full((2,), 4.0), 1.0)
+    found = evaluate(*arguments, together=together)
+    assert offered == [["a", "b", "c"]] and alone == ["b", "d"], "a lone variable is not offered"
+    for name, value in evaluate(*arguments).items():
+        torch.testing.assert_close(found[name], value, atol=0, rtol=0)
