@@ -10,7 +10,6 @@ from PIL import Image
 
 from tools.client import Client, Prompt, Run
 
-
 OTHER_WEIGHTS = "fgdm_sd15_"
 """Names of shipped workflows that need model files which the pack does not hold begin so."""
 
