@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -66,17 +67,29 @@ def convert(labels: torch.Tensor, table: Table) -> torch.Tensor:
     return torch.tensor(table.targets, device=labels.device)[labels.long()]
 
 
+_OWN: dict[tuple[str, str], Table] = {}
+
+
+def use_own(own: Sequence[Table]) -> None:
+    """Let these tables go before the shipped ones, instead of those of an earlier call."""
+    _OWN.clear()
+    _OWN.update(((table.source.name, table.target.name), table) for table in own)
+
+
 def table_between(source: Palette, target: Palette) -> Table:
-    """The shipped table from one palette to another, or that which changes nothing for a palette and itself.
+    """The table from one palette to another, a user's own first; one that changes nothing for a palette and itself.
 
     PaletteError if there is none.
     """
     if source == target:
         return Table(source.name, source, target, tuple(range(len(source))))
+    if (source.name, target.name) in _OWN:
+        return _OWN[source.name, target.name]
     if (source.name, target.name) not in _SHIPPED:
         raise PaletteError(
             f"there is no table of the classes of palette {source.name!r} in palette {target.name!r}; "
-            f"there is one {' and one '.join(f'from {a} to {b}' for a, b in sorted(_SHIPPED))}"
+            f"there is one {' and one '.join(f'from {a} to {b}' for a, b in sorted(_SHIPPED | set(_OWN)))}"
+            f"{palettes.left_out()}"
         )
     return _shipped(f"{source.name}_to_{target.name}")
 

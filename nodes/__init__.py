@@ -7,9 +7,10 @@ class FGDMExtension(ComfyExtension):
     """Registers the model folders and the tiny model family, and lists the nodes."""
 
     async def on_load(self) -> None:
-        from ..comfyui_fgdm.host import family, folders
+        from ..comfyui_fgdm.host import family, folders, own
 
         folders.register()
+        own.refresh()
         family.register()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:

@@ -88,6 +88,12 @@ class DecodeMap(io.ComfyNode):
         )
 
     @classmethod
+    def fingerprint_inputs(cls, **_):
+        from ..comfyui_fgdm.host import own
+
+        return own.fingerprint()  # of palettes and tables that a user may edit
+
+    @classmethod
     def execute(
         cls, maps, factor=None, class_name="", rule="nearest", colours="as read", clean=0.0025
     ) -> io.NodeOutput:

@@ -10,6 +10,29 @@ from PIL import Image
 
 from tools.client import Client, Prompt, Run
 
+OTHER_WEIGHTS = "fgdm_sd15_"
+"""Names of shipped workflows that need model files which the pack does not hold begin so."""
+
+
+def runs_as_shipped(name: str) -> bool:
+    """Whether the pack holds all models of a shipped workflow of that name."""
+    return not name.startswith(OTHER_WEIGHTS)
+
+
+def model_files(prompt: Prompt) -> dict[str, str]:
+    """The model files a workflow names, each with the kind of model folder that its loader lists."""
+    loaders = {
+        "CheckpointLoaderSimple": ("ckpt_name", "checkpoints"),
+        "ControlNetLoader": ("control_net_name", "controlnet"),
+        "FGDM_LoadFactor": ("factor_name", "fgdm_factors"),
+    }
+    found: dict[str, str] = {}
+    for entry in prompt.values():
+        if entry["class_type"] in loaders:
+            name, kind = loaders[entry["class_type"]]
+            found[entry["inputs"][name]] = kind
+    return found
+
 
 def node_ids(prompt: Prompt, class_type: str) -> list[str]:
     return [key for key, value in prompt.items() if value["class_type"] == class_type]

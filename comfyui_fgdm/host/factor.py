@@ -10,7 +10,7 @@ import comfy.model_patcher
 import comfy.ops
 
 from .. import adapter
-from . import folders
+from . import folders, own
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ def load_factor(name: str) -> Factor:
     The network is built with casting operations: its weights stay in the file's precision
     and are cast to that of the UNet at use, wherever the host keeps them.
     """
+    own.refresh()  # its palette may be a user's own
     path = folders.factor_path(name)
     folders.verify_embedded(path)
     file = adapter.read_file(path)

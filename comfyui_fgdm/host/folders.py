@@ -10,24 +10,32 @@ import folder_paths
 from ..adapter import FactorFileError
 
 FACTORS = "fgdm_factors"
+PALETTES = "fgdm_palettes"
 EMBEDDED = Path(__file__).resolve().parents[1] / "data" / "weights"
 CHECKSUMS = "SHA256SUMS"
 
 
 def register() -> None:
-    """Add the embedded weights and the factor folder to the host's model folders. Idempotent.
+    """Add the embedded weights and the folders of factors and palettes to the host's model folders. Idempotent.
 
     The user's own folders come first: what an extra_model_paths.yaml put under the key,
     then ``models/fgdm_factors``, then the files of this pack.
     """
-    folder_paths.add_model_folder_path(FACTORS, str(Path(folder_paths.models_dir) / FACTORS))
-    # A key the host does not know starts with no extensions, which would list every file.
-    extensions = folder_paths.folder_names_and_paths[FACTORS][1]
-    if not extensions:
-        extensions.update(folder_paths.supported_pt_extensions)
+    for kind, known in ((FACTORS, folder_paths.supported_pt_extensions), (PALETTES, {".json"})):
+        folder_paths.add_model_folder_path(kind, str(Path(folder_paths.models_dir) / kind))
+        # A key the host does not know starts with no extensions, which would list every file.
+        extensions = folder_paths.folder_names_and_paths[kind][1]
+        if not extensions:
+            extensions.update(known)
     folder_paths.add_model_folder_path(FACTORS, str(EMBEDDED / FACTORS))
     for kind in ("checkpoints", "controlnet"):
         folder_paths.add_model_folder_path(kind, str(EMBEDDED / kind))
+
+
+def palette_files() -> list[Path]:
+    """The JSON files of the palette folders, in the order of their names."""
+    paths = (folder_paths.get_full_path(PALETTES, name) for name in folder_paths.get_filename_list(PALETTES))
+    return [Path(path) for path in paths if path is not None]
 
 
 def factor_names() -> list[str]:

@@ -12,6 +12,7 @@ from .. import charts, cleaning, objects, palettes, recall
 from ..conversion import Colours, convert, table_for
 from ..noise import candidate_seed
 from ..regions import Segs, find_regions, to_segs
+from . import own
 from .factor import Factor
 from .maps import class_index, classes_of, clean_pictures, describe, palette_of, read_maps, scored_palette, to_image
 
@@ -75,6 +76,7 @@ def decode_map(
     pieces below the share ``smallest`` and void are gone (see cleaning.py). Raises
     NotAMapError for pictures that are no maps, ValueError for an unknown class or colours without a table.
     """
+    own.refresh()
     palette = palette_of(factor)
     wanted = class_index(class_name, factor)
     try:

@@ -2,21 +2,48 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
+from tools.workflow import OTHER_WEIGHTS, model_files
+
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text("ascii")
-MADE = {".venv", ".cache", "demo_output/", "scores.json", "ComfyUI/custom_nodes/", "ComfyUI/models/fgdm_factors/"}
+MADE = {".venv", ".cache", "demo_output/", "scores.json", "ComfyUI/custom_nodes/"}
+FOLDERS = {f"ComfyUI/models/{kind}/" for kind in ("checkpoints", "controlnet", "fgdm_factors", "fgdm_palettes")}
+NOT_OURS = {"Comfy-Org/stable-diffusion-v1-5-archive", "control_v11p_sd15_seg.pth"}
 
 
 def test_named_files_exist() -> None:
-    named = {word for word in re.findall(r"`([\w./-]+)`", README) if "/" in word or "." in word} - MADE
+    named = {word for word in re.findall(r"`([\w./-]+)`", README) if "/" in word or "." in word}
+    named -= MADE | FOLDERS | NOT_OURS | set(files_of_users())
     embedded = {file.name for file in ROOT.glob("comfyui_fgdm/data/weights/**/*.safetensors")}
     missing = [word for word in named if word not in embedded and not (ROOT / word).exists()]
     assert named
     assert not missing
+
+
+def files_of_users() -> dict[str, str]:
+    """The model files that shipped workflows name and the pack does not hold, each with its kind of folder."""
+    found: dict[str, str] = {}
+    for file in (ROOT / "workflows" / "api").glob(f"{OTHER_WEIGHTS}*.json"):
+        found |= model_files(json.loads(file.read_text("utf-8")))
+    return found
+
+
+def test_every_file_that_users_need_is_named_with_its_folder() -> None:
+    rows = [line for line in README.splitlines() if line.startswith("|")]
+    assert files_of_users()
+    for name, kind in files_of_users().items():
+        assert any(f"| `{name}` | `ComfyUI/models/{kind}/` |" in row for row in rows), name
+
+
+def test_every_workflow_is_in_a_table() -> None:
+    rows = [line for line in README.splitlines() if line.startswith("| `workflows/")]
+    shipped = {f"| `workflows/{file.name}` |" for file in (ROOT / "workflows").glob("*.json")}
+    assert {row[: row.index("|", 2) + 1] for row in rows} == shipped
 
 
 def test_named_make_targets_exist() -> None:

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tools.workflow import model_files, runs_as_shipped
+
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "workflows").glob("*.json"))
 NAMES = [file.stem for file in FILES]
@@ -56,13 +58,46 @@ def test_links_join_existing_sockets(name: str) -> None:
         assert link_id in nodes[source]["outputs"][source_slot]["links"]
 
 
+def named_files(name: str) -> set[str]:
+    """Values of a workflow that look like weight files, in whatever input they stand."""
+    values = [value for node in load(name, api=True).values() for value in node["inputs"].values()]
+    return {value for value in values if isinstance(value, str) and value.endswith((".safetensors", ".pth", ".ckpt"))}
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_named_model_files_are_embedded(name: str) -> None:
+def test_named_model_files_are_embedded_or_the_name_says_that_they_are_not(name: str) -> None:
     embedded = {file.name for file in WEIGHTS.rglob("*.safetensors")}
-    for node in load(name, api=True).values():
-        for key, value in node["inputs"].items():
-            if isinstance(value, str) and value.endswith(".safetensors"):
-                assert value in embedded, f"{name}: {node['class_type']}.{key} = {value}"
+    files = named_files(name)
+    assert files == set(model_files(load(name, api=True)))
+    assert files <= embedded if runs_as_shipped(name) else files and not files & embedded
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not runs_as_shipped(name)])
+def test_a_note_says_where_files_that_are_not_embedded_go(name: str) -> None:
+    notes = [node["widgets_values"][0] for node in load(name)["nodes"] if node["type"] in NOTES]
+    (note,) = [text for text in notes if "Folders of `ComfyUI/models`" in text]
+    lines = note.splitlines()
+    for file, folder in model_files(load(name, api=True)).items():
+        assert any(line.startswith(f"- `{folder}`: `{file}`") for line in lines), f"{file} to {folder}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_widgets_of_the_twins_have_the_same_values(name: str) -> None:
+    api = load(name, api=True)
+    for node in load(name)["nodes"]:
+        if node["type"] in NOTES:
+            continue
+        constants = [value for value in api[str(node["id"])]["inputs"].values() if not isinstance(value, list)]
+        assert [value for value in constants if value not in node["widgets_values"]] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_offered_downloads_are_files_that_the_node_loads(name: str) -> None:
+    kinds = model_files(load(name, api=True))
+    for node in load(name)["nodes"]:
+        for offer in node["properties"].get("models", []):
+            assert offer["name"] in node["widgets_values"] and offer["directory"] == kinds[offer["name"]]
+            assert offer["url"].startswith("https://") and offer["url"].endswith(f"/{offer['name']}")
 
 
 def test_every_api_workflow_has_a_twin() -> None:

@@ -1,0 +1,88 @@
+"""JSON files of a user's own: palettes, and tables of the classes of one palette in another.
+
+A file with "labels" is a palette (format: palette_file.py), one with "classes" a table (format: conversion.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import conversion, palettes
+from .conversion import Table
+from .palette_file import Palette, PaletteError, read_json, read_palette
+
+
+@dataclass(frozen=True)
+class OwnFiles:
+    """What was read. problems: of each file that was left out its path, what is wrong with it, and the remedy."""
+
+    palettes: tuple[Palette, ...] = ()
+    tables: tuple[Table, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+def read(paths: Sequence[Path]) -> OwnFiles:
+    """The palettes and tables in these files; a table may name palettes of any of them."""
+    found: dict[str, tuple[Path, Palette]] = {}
+    tables: dict[tuple[str, str], tuple[Path, Table]] = {}
+    table_paths, problems = [], []
+    for path in paths:
+        try:
+            if _is_table(path):
+                table_paths.append(path)
+                continue
+            palette = read_palette(path)
+            _check_name(path, palette, found)
+            found[palette.name] = path, palette
+        except PaletteError as error:
+            problems.append(str(error))
+    own = [palette for _, palette in found.values()]
+    for path in table_paths:
+        try:
+            table = conversion.read_table(path, *own)
+            _check_pair(path, table, tables)
+            tables[table.source.name, table.target.name] = path, table
+        except PaletteError as error:
+            problems.append(str(error))
+    return OwnFiles(tuple(own), tuple(table for _, table in tables.values()), tuple(problems))
+
+
+def use(own: OwnFiles) -> None:
+    """Let palettes and tables be found, instead of those of an earlier call; what is missed is told of the problems."""
+    palettes.use_own(own.palettes, own.problems)
+    conversion.use_own(own.tables)
+
+
+def _is_table(path: Path) -> bool:
+    try:
+        raw = read_json(path)
+    except PaletteError as error:
+        raise PaletteError(f"{path}: {error}") from None
+    if "labels" not in raw and "classes" not in raw:
+        raise PaletteError(
+            f"{path}: is neither a palette (with 'labels') nor a table of classes (with 'classes'); "
+            "add what is missing, or remove the file"
+        )
+    return "labels" not in raw
+
+
+def _check_name(path: Path, palette: Palette, found: dict[str, tuple[Path, Palette]]) -> None:
+    if palette.name in palettes.NAMES:
+        raise PaletteError(f"{path}: the name {palette.name!r} is that of a shipped palette; write another")
+    if palette.name in found:
+        raise PaletteError(
+            f"{path}: there is a palette {palette.name!r} already, in {found[palette.name][0].name}; "
+            "give one another name, or remove one"
+        )
+
+
+def _check_pair(path: Path, table: Table, found: dict[tuple[str, str], tuple[Path, Table]]) -> None:
+    pair = table.source.name, table.target.name
+    if table.source == table.target:
+        raise PaletteError(f"{path}: 'from' and 'to' are one palette; a table joins two")
+    if pair in found:
+        raise PaletteError(
+            f"{path}: there is a table from {pair[0]!r} to {pair[1]!r} already, in {found[pair][0].name}; remove one"
+        )
