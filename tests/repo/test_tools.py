@@ -183,7 +183,7 @@ def test_bench_table_of_the_full_size(tmp_path: Path) -> None:
     assert "torch" in text.splitlines()[0] and text.splitlines()[2:4] == ["| what | measured | goal |", "|---|---|---|"]
     for line in (
         "| factor step, 256 px | 2.25 s, 1.125 x plain | at most 1.12: missed |",
-        "| sum of these two, the steps of a joint one | 12.25 s |  |",
+        "| factor step + step with the ControlNet | 12.25 s |  |",
         "| joint step, map not shown anew | 12.25 s, 1.000 x the sum of its steps | at most 1.03: met |",
         "| joint step, map decoded and shown anew | 14.00 s, 1.057 x the sum with that decode | at most 1.03: missed |",
         "| palette decode, 183 colours, 1024 px | 50.0 ms |  |",
