@@ -259,3 +259,20 @@ def test_one_joint_step_of_map_and_image(sd15, released, net, comfy_host):
     )  # fmt: skip
     assert far(found["image"], alone(sd15.model, 9, positive, negative)) < 1e-5
     assert far(found["image"], alone(sd15.model, 9, **prompts)) > 1e-2
+
+
+@pytest.mark.parametrize("released", ["adapter"], indirect=True)
+def test_the_unet_of_sdxl_is_refused(sd15, released):
+    """Its three levels are as wide as the first three of the factor's four."""
+    from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
+
+    shape = random_sd15.LEVELS | {
+        "num_res_blocks": [2] * 3, "channel_mult": (1, 2, 4), "context_dim": 2048, "use_linear_in_transformer": True,
+        "transformer_depth": [0, 0, 2, 2, 10, 10], "transformer_depth_middle": 10, "num_classes": "sequential",
+        "transformer_depth_output": [0, 0, 0, 2, 2, 2, 10, 10, 10], "adm_in_channels": 2816,
+    }  # fmt: skip
+    larger = sd15.model.clone()
+    larger.add_object_patch("diffusion_model", UNetModel(**shape, out_channels=4, device="meta"))
+    reason = r"level widths \[320, 640, 1280, 1280\] against \[320, 640, 1280\] of the model.*family sd15"
+    with pytest.raises(ValueError, match=reason):
+        sd15.apply(released.whole, larger)
