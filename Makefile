@@ -3,6 +3,7 @@
 #   make demo [PROMPT="..."] [SEED=0] [COUNT=10] [PORT=...]   maps, the best map and an image into demo_output/
 #   make test [TESTS="server browser"]                        all tests, or only some folders of tests/
 #   make bench      factor step against plain step, throughput, demo time, import time, memory
+#   make bench-sd15 steps, decoding and memory at full size, random weights (3 GB on disk for a while, 12 GB of memory)
 #   make lint       ruff, import-linter, pyright
 #   make eval-tiny  recall of the embedded models on held-out prompts (takes long)
 #   make eval-joint joint against sequential sampling of map and picture
@@ -17,7 +18,7 @@ ifeq ($(origin PROMPT),command line)
 export FGDM_DEMO_PROMPT := $(value PROMPT)
 endif
 
-.PHONY: help demo test bench lint eval-tiny eval-joint
+.PHONY: help demo test bench bench-sd15 lint eval-tiny eval-joint
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -30,6 +31,9 @@ test: setup-test
 
 bench: setup-demo
 	@$(VENV_PYTHON) -m tools.bench
+
+bench-sd15: setup-demo
+	@$(VENV_PYTHON) -m tools.bench_sd15 $(BENCH_ARGS)
 
 lint: setup-lint
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/lint-imports && .venv/bin/pyright

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,31 @@ STEPS = 10
 BATCH_SIZES = (1, 2, 5, 10, 20)
 CANDIDATES = 20
 Row = tuple[str, str]
+
+
+class Table:
+    """A Markdown table, printed while it grows and written to a file in the end."""
+
+    def __init__(self, *columns: str, about: str = "") -> None:
+        self.columns = len(columns)
+        self.lines = [f"{datetime.date.today().isoformat()}; {machine()}{about}", ""]
+        self.lines += [table_row(columns), "|" + "---|" * len(columns)]
+        print("\n".join(self.lines), flush=True)
+
+    def add(self, *cells: str) -> None:
+        if len(cells) != self.columns:
+            raise ValueError(f"a row of {len(cells)} cells for {self.columns} columns: {cells}")
+        self.lines.append(table_row(cells))
+        print(self.lines[-1], flush=True)
+
+    def write(self, path: Path) -> None:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("\n".join(self.lines) + "\n", encoding="utf-8")
+        print(f"bench: the table is in {path.relative_to(ROOT) if path.is_relative_to(ROOT) else path}")
+
+
+def table_row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def median_seconds(work: Callable[[], object], repeats: int = REPEATS) -> float:
@@ -134,25 +159,17 @@ def import_row() -> Row:
 
 
 def main() -> int:
-    lines = [f"{datetime.date.today().isoformat()}; {machine()}", "", "| what | measured |", "|---|---|"]
-    print("\n".join(lines), flush=True)
-
-    def add(row: Row) -> None:
-        lines.append(f"| {row[0]} | {row[1]} |")
-        print(lines[-1], flush=True)
-
-    add(demo_row())
-    add(import_row())
+    table = Table("what", "measured")
+    table.add(*demo_row())
+    table.add(*import_row())
     for row in server_rows():
-        add(row)
+        table.add(*row)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=CACHE) as base:
         host = boot(Path(base))
         importlib.import_module("comfy.utils").set_progress_bar_enabled(False)
         for row in sampling_rows(host):
-            add(row)
-    OUTPUT.parent.mkdir(exist_ok=True)
-    OUTPUT.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print(f"bench: the table is in {OUTPUT.relative_to(ROOT)}")
+            table.add(*row)
+    table.write(OUTPUT)
     return 0
 
 

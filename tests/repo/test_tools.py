@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import chromium, demo, host_source, setup_env
+from tools import bench, bench_sd15, chromium, demo, host_source, setup_env
 from tools.client import Prompt
 from tools.server import Server, ServerError, free_port, port_is_free
 from tools.workflow import node, node_id, text_of
@@ -163,3 +163,34 @@ def test_set_up_is_done_once(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
     assert "installing" not in done.stdout
     assert "ready in" in done.stdout
+
+
+def test_bench_table_of_the_full_size(tmp_path: Path) -> None:
+    """Ratios and goals are worked out from the medians; 1.12 and 1.03 and 1.15 are the most allowed."""
+    times = bench_sd15.Times(
+        plain=2.0, factor=2.25, control=10.0, unshown=12.25, shown=14.0, map_decode=1.0, image_decode=4.0, palette=0.05
+    )
+    alone = bench_sd15.Run(peak=100 << 20, requests=(1, 2), moves=(2, 0))
+    joint = bench_sd15.Run(peak=115 << 20, requests=(3, 4), moves=(5, 1))
+    table = bench.Table("what", "measured", "goal")
+    for row in [
+        *bench_sd15.step_rows(times, bench_sd15.Sizes(512, 256, 1024)),
+        *bench_sd15.memory_rows(alone, joint),
+    ]:
+        table.add(*row)
+    table.write(tmp_path / "table.md")
+    text = (tmp_path / "table.md").read_text("utf-8")
+    assert "torch" in text.splitlines()[0] and text.splitlines()[2:4] == ["| what | measured | goal |", "|---|---|---|"]
+    for line in (
+        "| factor step, 256 px | 2.25 s, 1.125 x plain | at most 1.12: missed |",
+        "| factor step + step with the ControlNet | 12.25 s |  |",
+        "| joint step, map not shown anew | 12.25 s, 1.000 x the sum of its steps | at most 1.03: met |",
+        "| joint step, map decoded and shown anew | 14.00 s, 1.057 x the sum with that decode | at most 1.03: missed |",
+        "| palette decode, 183 colours, 1024 px | 50.0 ms |  |",
+        "| joint run, before the first UNet call: loads asked for / models moved | 3 / 5 |  |",
+        "| joint run, after it: loads asked for / models moved | 4 / 1 | at most 0: missed |",
+    ):
+        assert line in text
+    assert "115 MiB, 1.150 x that | at most 1.15: met |" in text
+    with pytest.raises(ValueError, match="2 cells for 3 columns"):
+        table.add("a", "b")
