@@ -33,6 +33,16 @@ class Colours(Enum):
     ADE20K = "ADE20K"
 
 
+class Shown(Enum):
+    """How the map of one variable is shown to the control net of another."""
+
+    CLEAN = "clean"
+    """A sampled map with classes: in exact class colours, without specks and void; all else as drawn."""
+    AS_DRAWN = "as drawn"
+    ADE20K = "ADE20K"
+    """Clean, in the colours that stock segmentation ControlNets know."""
+
+
 _PAINTED = {Colours.COCO: "coco183", Colours.ADE20K: "ade20k150"}
 _SHIPPED = {("coco183", "ade20k150"), ("ade20k150", "coco183")}
 

@@ -42,11 +42,13 @@ class View(str, Enum):
 
 @dataclass(frozen=True)
 class Variable:
-    """One variable. parents: names of the variables it is conditioned on; given: it is known and not sampled."""
+    """One variable. parents: names of the variables it is conditioned on; given: it is known and not sampled; after:
+    others that have to be evaluated before it, as their pictures are shown to it."""
 
     name: str
     parents: tuple[str, ...] = ()
     given: bool = False
+    after: tuple[str, ...] = ()
 
 
 def order(variables: Sequence[Variable]) -> tuple[str, ...]:
@@ -103,7 +105,7 @@ def waves(variables: Sequence[Variable]) -> list[tuple[Variable, ...]]:
     for v in variables:
         if v.given:
             continue
-        level[v.name] = max((level[parent] + 1 for parent in v.parents if parent in level), default=0)
+        level[v.name] = max((level[name] + 1 for name in (*v.parents, *v.after) if name in level), default=0)
         if level[v.name] == len(groups):
             groups.append(())
         groups[level[v.name]] += (v,)

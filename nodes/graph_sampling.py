@@ -9,6 +9,8 @@ from .types import CATEGORY, GraphType
 class GraphControl(io.ComfyNode):
     @classmethod
     def define_schema(cls):
+        from ..comfyui_fgdm.conversion import Shown
+
         return io.Schema(
             node_id="FGDM_GraphControl",
             display_name="Graph Control (FG-DM)",
@@ -25,17 +27,29 @@ class GraphControl(io.ComfyNode):
                     "strength", default=1.0, min=0.0, max=10.0, step=0.01, tooltip="Strength, as in Apply ControlNet."
                 ),
                 *inputs.percent_range("the control net"),
+                io.Combo.Input(
+                    "colours",
+                    options=Shown,
+                    default=Shown.CLEAN,
+                    optional=True,
+                    tooltip="How maps with classes are shown. clean: a sampled map in exact class colours, without specks; a "
+                    "given one as it is. as drawn: as the VAE decodes it. ADE20K: clean, in the colours that stock "
+                    "segmentation ControlNets know. Maps without classes are shown as drawn.",
+                ),
             ],
             outputs=[GraphType.Output("graph", display_name="graph", tooltip="The graph with this link.")],
         )
 
     @classmethod
-    def execute(cls, graph, control_net, variable, shows, strength, start_percent, end_percent) -> io.NodeOutput:
+    def execute(
+        cls, graph, control_net, variable, shows, strength, start_percent, end_percent, colours="clean"
+    ) -> io.NodeOutput:
+        from ..comfyui_fgdm.conversion import Shown
         from ..comfyui_fgdm.host.graphs import Control, Given
 
         node = graph[variable]
         before = () if isinstance(node, Given) else node.controls
-        link = Control(control_net, shows, strength, start_percent, end_percent)
+        link = Control(control_net, shows, strength, start_percent, end_percent, Shown(colours))
         return io.NodeOutput(graph.change(variable, controls=(*before, link)))
 
 

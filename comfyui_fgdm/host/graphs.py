@@ -10,6 +10,7 @@ import comfy.nested_tensor
 import comfy.sample
 import torch
 
+from ..conversion import Shown
 from ..graph import GraphError, Variable, order
 from .apply import check_fit
 from .factor import Factor
@@ -17,13 +18,15 @@ from .factor import Factor
 
 @dataclass(frozen=True)
 class Control:
-    """A control net on a variable: it shows the variable `parent` (or what is given for it) to the model."""
+    """A control net on a variable: it shows the variable `parent` (or what is given for it) to the model. shown: in which
+    colours, for maps with classes."""
 
     net: Any
     parent: str
     strength: float = 1.0
     start: float = 0.0
     end: float = 1.0
+    shown: Shown = Shown.AS_DRAWN
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
-from .graphs import Control, Given
+from ..conversion import Colours, PaletteError, Shown, table_for
+from ..graph import GraphError
+from .factor import Factor
+from .graphs import Control, Given, Graph, Node, Sampled
+from .maps import palette_of
+from .reading import paint
 
 
 class Hint:
     """One control net before a variable, showing it one parent: a copy of the net for each net that it stands behind."""
 
-    def __init__(self, control: Control, image: torch.Tensor | None = None):
+    def __init__(self, control: Control):
         self.control = control
-        self.nets: dict[int, object] = {}
+        self.nets: dict[int, Any] = {}
         self.step = -1  # at which the picture was last replaced
-        self.image = image
+        self.image: torch.Tensor | None = None
 
     @property
     def parent(self) -> str:
@@ -27,16 +34,45 @@ class Hint:
             net.set_cond_hint(None, self.control.strength, (self.control.start, self.control.end))
             net.set_previous_controlnet(previous)
             self.nets[id(previous)] = net
-            if self.image is not None:
-                self.show(self.image)
+            self._put(net)
         return self.nets[id(previous)]
 
-    def show(self, image: torch.Tensor) -> None:
-        """image: B x H x W x 3."""
-        self.image = image
+    def show(self, image: torch.Tensor, parent: Node) -> None:
+        """image: B x H x W x 3, a picture of the parent."""
+        self.image = _painted(image, parent, self.control.shown)
         for net in self.nets.values():
-            net.cond_hint_original = image.movedim(-1, 1)
+            self._put(net)
+
+    def _put(self, net) -> None:
+        if self.image is not None:
+            net.cond_hint_original = self.image.movedim(-1, 1)
             net.cond_hint = None
+
+
+def check_colours(graph: Graph) -> None:
+    """GraphError for a link that is to show colours which the maps of its parent cannot be painted in."""
+    for node in graph.sampled():
+        for control in node.controls:
+            if control.shown is not Shown.ADE20K:
+                continue
+            try:
+                table_for(palette_of(_factor_of(graph[control.parent])), Colours.ADE20K)
+            except (PaletteError, ValueError) as error:
+                raise GraphError(
+                    f"variable {node.name!r} is to see {control.parent!r} in the colours of ADE20K, but {error}"
+                ) from None
+
+
+def _painted(image: torch.Tensor, parent: Node, shown: Shown) -> torch.Tensor:
+    factor = _factor_of(parent)
+    classes = factor is not None and factor.info.palette is not None
+    if shown is Shown.AS_DRAWN or (shown is Shown.CLEAN and not classes):
+        return image
+    return paint(image, factor, Colours.ADE20K if shown is Shown.ADE20K else Colours.AS_READ)
+
+
+def _factor_of(node: Node) -> Factor | None:
+    return node.factor if isinstance(node, Sampled) else None
 
 
 def with_hints(conditioning, hints: list[Hint]):

@@ -35,7 +35,9 @@ class SequentialGuider(comfy.samplers.CFGGuider):
         before = 0
         for k, node in enumerate(self.nodes):
             guider = comfy.samplers.CFGGuider(self._model(node, values))
-            hints = [Hint(control, self._picture(control.parent, values)) for control in node.controls]
+            hints = [Hint(control) for control in node.controls]
+            for hint in hints:
+                hint.show(self._picture(hint.parent, values), self.graph[hint.parent])
             guider.set_conds(with_hints(node.positive, hints), with_hints(node.negative, hints))
             guider.set_cfg(node.cfg)
 

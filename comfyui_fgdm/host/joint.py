@@ -20,7 +20,7 @@ from ..graph import GraphError, Mode, Variable, View, evaluate
 from . import together
 from .apply import PARENTS, apply_factor
 from .graphs import Given, Graph, Sampled, pack, unpack
-from .hints import Hint, given_latent, given_picture, with_hints
+from .hints import Hint, check_colours, given_latent, given_picture, with_hints
 from .in_turn import SequentialGuider
 from .progress import GraphProgress
 
@@ -50,7 +50,7 @@ class GraphGuider(comfy.samplers.CFGGuider):
         self.graph, self.vae, self.settings = graph, vae, settings
         self.nodes = graph.sampled()
         self.given = {node.name: node for node in graph.nodes if isinstance(node, Given)}
-        self.plan = [Variable(node.name, node.reads) for node in self.nodes]
+        self.plan = [Variable(node.name, node.reads, after=node.parents) for node in self.nodes]
         self._check_weights()
         self.alone = len(self.nodes) == 1
         self.models = {node.name: self._with_factor(node) for node in self.nodes}
@@ -271,15 +271,16 @@ class GraphGuider(comfy.samplers.CFGGuider):
             if hint.parent in self.given or step == hint.step or (hint.step >= 0 and step % self.settings.refresh):
                 continue
             hint.step = step
-            parent = self.graph[hint.parent].model.model
-            hint.show(self.vae.decode(parent.process_latent_out(self.found[hint.parent].float())))
+            parent = self.graph[hint.parent]
+            latent = parent.model.model.process_latent_out(self.found[hint.parent].float())
+            hint.show(self.vae.decode(latent), parent)
 
     def _show_given(self) -> None:
         for hints in self.hints.values():
             for hint in hints:
                 hint.step = -1
                 if hint.parent in self.given:
-                    hint.show(given_picture(self.graph[hint.parent], self.vae))
+                    hint.show(given_picture(self.graph[hint.parent], self.vae), self.graph[hint.parent])
 
     def _given_batch(self) -> int:
         known = [value for node in self.given.values() for value in (node.samples, node.image) if value is not None]
@@ -342,6 +343,7 @@ def _given_without(graph: Graph, name: str, field: str) -> bool:
 
 def make_guider(graph: Graph, vae, mode: Mode, settings: GraphSettings):
     """The GUIDER of a graph. GraphError for what is no graph, or cannot be sampled in this mode."""
+    check_colours(graph)
     for node in graph.sampled() if vae is None else ():
         encoded = [name for name in node.reads if _given_without(graph, name, "samples")]
         decoded = [

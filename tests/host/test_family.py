@@ -6,6 +6,7 @@ import pytest
 import torch
 
 IMAGE_FACTOR = "fgdm-iconworld-image.safetensors"
+DEPTH_IMAGE_FACTOR = "fgdm-iconworld-depth-image.safetensors"
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +52,9 @@ def test_segmentation_factor_with_its_low_rank_changes(tiny, family, factor):
 
 
 @torch.no_grad()
-def test_image_factor(tiny, family, comfy_host):
-    (net,) = comfy_host.call("ControlNetLoader", control_net_name=IMAGE_FACTOR)
+@pytest.mark.parametrize(("name", "which"), [(IMAGE_FACTOR, "control"), (DEPTH_IMAGE_FACTOR, "depth_control")])
+def test_image_factors(tiny, family, comfy_host, name, which):
+    (net,) = comfy_host.call("ControlNetLoader", control_net_name=name)
     hint = torch.rand(1, 128, 128, 3, generator=torch.Generator().manual_seed(0))
     positive, negative = comfy_host.call(
         "ControlNetApplyAdvanced", positive=tiny.encode("a dog"), negative=tiny.encode(""), control_net=net, image=hint,
@@ -63,14 +65,35 @@ def test_image_factor(tiny, family, comfy_host):
         "KSampler", model=model, seed=3, steps=2, cfg=3.0, sampler_name="euler", scheduler="normal", positive=positive,
         negative=negative, latent_image=tiny.latent(1, 128), denoise=1.0,
     )  # fmt: skip
-    changed = 0.0
+    changed, trained = 0.0, getattr(family, which)
     for x, t, context, out in calls:
         picture = hint.permute(0, 3, 1, 2).expand(len(x), -1, -1, -1)
-        control = family.control(x.float(), family.control.input_hint_block(picture), t, context)
+        control = trained(x.float(), trained.input_hint_block(picture), t, context)
         expected = family.base.unet(x.float(), t, context, control=control)
         torch.testing.assert_close(out.float(), expected, atol=5e-3, rtol=5e-3)
         changed = max(changed, float((expected - family.base.unet(x.float(), t, context)).abs().max()))
     assert changed > 0.05
+
+
+@torch.no_grad()
+def test_depth_factor_below_a_map(tiny, family, comfy_host):
+    factor = tiny.load("fgdm-iconworld-depth.safetensors")
+    parent = torch.randn(1, 12, 16, 16, generator=torch.Generator().manual_seed(2))
+    applied = comfy_host.call(
+        "FGDM_ApplyFactor", model=tiny.model, factor=factor, strength=1.0, start_percent=0.0, end_percent=1.0,
+        parent={"samples": parent},
+    )[0]  # fmt: skip
+    model, calls = tiny.record_unet_calls(applied)
+    tiny.sample(model, size=128, steps=2)
+    empty, moved = tiny.encode("")[0][0][0], 0.0
+    for x, t, context, out in calls:
+        unprompted = torch.tensor([torch.equal(c.float(), empty) for c in context])
+        assert unprompted.tolist().count(True) == 1, "with the prompt and without"
+        seen = torch.where(unprompted[:, None, None, None], 0 * parent, parent)
+        expected = family.depth_factor(x.float(), t, context, seen)
+        torch.testing.assert_close(out.float(), expected, atol=1e-2, rtol=1e-2)
+        moved = max(moved, float((family.depth_factor(x.float(), t, context, 0 * seen) - expected).abs().max()))
+    assert moved > 0.1, "the map changes the prediction by far more than the tolerance"
 
 
 @torch.no_grad()

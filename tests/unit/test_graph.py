@@ -156,9 +156,9 @@ def test_a_sequential_run_is_exact():
 def test_waves_hold_what_does_not_depend_on_each_other():
     variables = [
         Variable("a"), Variable("b", ("a",)), Variable("c"), Variable("map", given=True), Variable("d", ("b", "c")),
-        Variable("e", ("map",)),
+        Variable("e", ("map",)), Variable("f", after=("b",)),
     ]  # fmt: skip
-    assert [[v.name for v in wave] for wave in waves(variables)] == [["a", "c", "e"], ["b"], ["d"]]
+    assert [[v.name for v in wave] for wave in waves(variables)] == [["a", "c", "e"], ["b"], ["d", "f"]]
 
 
 def test_groups_are_offered_and_may_be_taken_in_part():
