@@ -1,7 +1,8 @@
 """`make eval-joint`: joint against sequential sampling of map and picture, on held-out prompts of the embedded family.
 
 For each prompt the same seeds are run sequentially, and jointly with the map shown to the image factor every 1, 2 and 5
-steps. Maps are scored by what they show, pictures by the judge; nothing is selected. Writes runs/joint.json.
+steps; the map is shown clean, or as drawn. Maps are scored by what they show, pictures by the judge; nothing is selected.
+Writes runs/joint.json.
 """
 
 from __future__ import annotations
@@ -66,16 +67,21 @@ def measure(host, count: int) -> dict[str, list[list[float]]]:
     read = judge.load(files.judge)
     empty = host.call("CLIPTextEncode", clip=clip, text="")[0]
     latent = host.call("EmptyLatentImage", width=SIZE, height=SIZE, batch_size=1)[0]
-    ways = {"sequential": (mode.SEQUENTIAL, 1)}
-    ways |= {f"joint, shown every {n} steps": (mode.JOINT, n) for n in REFRESH}
+    shown = host.engine("comfyui_fgdm.conversion").Shown
+    ways = {
+        "sequential": (mode.SEQUENTIAL, 1, shown.CLEAN),
+        "sequential, as drawn": (mode.SEQUENTIAL, 1, shown.AS_DRAWN),
+    }
+    ways |= {f"joint, shown every {n} steps": (mode.JOINT, n, shown.CLEAN) for n in REFRESH}
+    ways["joint, as drawn"] = (mode.JOINT, 1, shown.AS_DRAWN)
     rows: dict[str, list[list[float]]] = {name: [] for name in ways}
     for number, prompt in enumerate(evaluate.prompts(count)):
         positive = host.call("CLIPTextEncode", clip=clip, text=prompt.text)[0]
         common = {"model": model, "positive": positive, "negative": empty, "latent": latent, "seed": prompt.seed}
-        control = graphs.Control(net, "segmentation")
-        graph = graphs.Graph().add(graphs.Sampled("segmentation", cfg=measuring.MAP_CFG, factor=factor, **common))
-        graph = graph.add(graphs.Sampled("image", cfg=measuring.IMAGE_CFG, controls=(control,), **common))
-        for name, (way, refresh) in ways.items():
+        first = graphs.Graph().add(graphs.Sampled("segmentation", cfg=measuring.MAP_CFG, factor=factor, **common))
+        for name, (way, refresh, colours) in ways.items():
+            control = graphs.Control(net, "segmentation", shown=colours)
+            graph = first.add(graphs.Sampled("image", cfg=measuring.IMAGE_CFG, controls=(control,), **common))
             start = time.perf_counter()
             guider = joint.make_guider(graph, vae, way, joint.GraphSettings(refresh=refresh))
             out = host.call(

@@ -21,6 +21,10 @@ PARENTS = "fgdm_parents"
 """Entry of the transformer options that holds the current values of variables, by name, while a graph is sampled."""
 
 
+TEXT_WIDTHS = {"sd15": 768, "iconworld": 128}
+"""Width of the encoded prompt by base family. Stable Diffusion 2.x differs from 1.x in nothing else that an adapter meets."""
+
+
 class FactorMismatchError(ValueError):
     """The factor was trained for another kind of base model."""
 
@@ -159,6 +163,9 @@ def check_fit(model, factor: Factor) -> list[int]:
         wrong.append(f"{spec.in_channels} latent channels against {unet.in_channels} of the model")
     if spec.kind is AdapterKind.TIME and spec.emb_channels != 4 * unet.model_channels:
         wrong.append(f"a time embedding of {spec.emb_channels} against {4 * unet.model_channels} of the model")
+    width, own = TEXT_WIDTHS.get(family), model.model.model_config.unet_config.get("context_dim")
+    if width and own and width != own:
+        wrong.append(f"a text of width {width} against {own} of the model")
     expected, found = factor.info.prediction_type, prediction_type(model)
     if expected and found and expected != found:
         wrong.append(f"{expected} prediction against {found} prediction of the model")

@@ -86,6 +86,7 @@ def test_corrupt_embedded_weights(comfy_host, tmp_path, monkeypatch):
         ({"channels": 4, "base_family": "sd15"}, "4 latent channels"),
         ({"kind": "time_adapter", "emb": 64}, "time embedding of 64"),
         ({"prediction_type": "eps", "base_family": "sd15"}, "eps prediction against v prediction"),
+        ({"base_family": "sd15"}, "a text of width 768 against 128"),
     ],
 )
 def test_factor_of_another_family(tiny, make_factor, changes, reason):
