@@ -75,7 +75,10 @@ class GraphGuider(io.ComfyNode):
                     "became. sequential: each variable is sampled to its end before the next begins.",
                 ),
                 io.Vae.Input(
-                    "vae", optional=True, tooltip="The VAE of the model; it makes the pictures that control nets see."
+                    "vae",
+                    optional=True,
+                    tooltip="The VAE of the model; it makes the pictures that control nets see. A fast one of Load VAE, "
+                    "such as taesd, saves time in joint runs, which decode at every refresh.",
                 ),
                 io.Combo.Input(
                     "parents_seen_as",
