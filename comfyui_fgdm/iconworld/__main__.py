@@ -140,7 +140,10 @@ def main(arguments: list[str] | None = None) -> int:
     step.add_argument("--count", type=int, default=16)
     step.add_argument("--out", type=Path, default=Path("runs/samples.jpg"))
     options = parser.parse_args(arguments)
-    recipe, folder = RECIPES[options.recipe].scaled(options.share), options.folder
+    try:
+        recipe, folder = RECIPES[options.recipe].scaled(options.share), options.folder
+    except ValueError as error:
+        parser.error(str(error))
     folder.mkdir(parents=True, exist_ok=True)
     if options.command == "icons":
         _bank(folder)

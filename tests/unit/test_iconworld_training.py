@@ -325,3 +325,15 @@ def test_an_interrupted_write_leaves_nothing_that_is_read(tmp_path, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         data.write_arrays(tmp_path / "0001.npz", labels=np.zeros(3))
     assert [path.name for path in tmp_path.glob("*.npz")] == ["0000.npz"]
+
+
+def test_a_recipe_can_be_tried_at_a_share():
+    from comfyui_fgdm.iconworld import recipes
+
+    small = recipes.CPU.scaled(0.01)
+    assert (small.scenes, small.pool) == (640, 200)
+    assert small.budgets == recipes.CPU.budgets and small.unet == recipes.CPU.unet
+    assert recipes.CPU.scaled(1.0) == recipes.CPU
+    for share in (0.0, -1.0, 1.5):
+        with pytest.raises(ValueError, match=f"share: {share} is out of range"):
+            recipes.CPU.scaled(share)
