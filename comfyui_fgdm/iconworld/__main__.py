@@ -115,6 +115,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--share", type=float, default=1.0, help="share of the recipe's scenes and pictures to draw, to try it out"
     )
+    parser.add_argument("--batch", type=int, default=0, help="batches of at most this, for less memory")
     parser.add_argument(
         "--weights", type=Path, default=export.WEIGHTS, help="where the files for the host are (default: in the pack)"
     )
@@ -141,7 +142,7 @@ def main(arguments: list[str] | None = None) -> int:
     step.add_argument("--out", type=Path, default=Path("runs/samples.jpg"))
     options = parser.parse_args(arguments)
     try:
-        recipe, folder = RECIPES[options.recipe].scaled(options.share), options.folder
+        recipe, folder = RECIPES[options.recipe].scaled(options.share, options.batch), options.folder
     except ValueError as error:
         parser.error(str(error))
     folder.mkdir(parents=True, exist_ok=True)

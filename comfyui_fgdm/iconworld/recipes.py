@@ -28,11 +28,18 @@ class Recipe:
     depth_rank: int = 8
     control_rank: int = 16
 
-    def scaled(self, share: float) -> Recipe:
-        """The same with a share (0..1] of the scenes and pictures, to try it out; ValueError for another share."""
+    def scaled(self, share: float, batch: int = 0) -> Recipe:
+        """The same with a share (0..1] of the scenes and pictures, to try it out, and batches of at most `batch` (0: as they
+        are), for less memory. ValueError for numbers out of range."""
         if not 0 < share <= 1:
             raise ValueError(f"share: {share} is out of range; give more than 0 and at most 1")
-        return replace(self, scenes=max(1, int(self.scenes * share)), pool=max(64, int(self.pool * share)))
+        if batch < 0:
+            raise ValueError(f"batch: {batch} is out of range; give 1 or more, or 0 for the recipe's own")
+        budgets = {
+            part: replace(b, batch=min(b.batch, batch) if batch else b.batch) for part, b in self.budgets.items()
+        }
+        scenes, pool = max(1, int(self.scenes * share)), max(64, int(self.pool * share))
+        return replace(self, scenes=scenes, pool=pool, budgets=budgets)
 
 
 CPU = Recipe(

@@ -334,6 +334,10 @@ def test_a_recipe_can_be_tried_at_a_share():
     assert (small.scenes, small.pool) == (640, 200)
     assert small.budgets == recipes.CPU.budgets and small.unet == recipes.CPU.unet
     assert recipes.CPU.scaled(1.0) == recipes.CPU
+    assert {budget.batch for budget in recipes.GPU.scaled(1.0, 16).budgets.values()} == {16}
+    assert recipes.CPU.scaled(1.0, 24).budgets["judge"].batch == 16
+    with pytest.raises(ValueError, match="batch: -1 is out of range"):
+        recipes.CPU.scaled(1.0, -1)
     for share in (0.0, -1.0, 1.5):
         with pytest.raises(ValueError, match=f"share: {share} is out of range"):
             recipes.CPU.scaled(share)
