@@ -83,13 +83,12 @@ def write_all(folder: Path, recipe: Recipe, root: Path = WEIGHTS) -> None:
         return run.load_ema(module, folder / f"{name}.pt")
 
     def about(name: str) -> dict:
-        lines = (folder / f"{name}.log.jsonl").read_text().splitlines()
-        last = json.loads(lines[-1])
+        steps, seconds = run.spent(folder / f"{name}.pt")
         return {
             "part": name,
             "recipe": recipe.name,
-            "samples": last["samples"],
-            "seconds": last["seconds"],
+            "samples": steps * recipe.budgets[name].batch,
+            "seconds": round(seconds, 1),
             "seed": recipe.seed,
             "licence": "Apache-2.0",
             "icons": ", ".join(icons.TRAIN_STYLES),

@@ -158,6 +158,12 @@ def train(
     model.eval()
 
 
+def spent(file: Path) -> tuple[int, float]:
+    """(steps, seconds) that went into a training checkpoint."""
+    state = torch.load(file, map_location="cpu", weights_only=True)
+    return state["step"], state["spent"]
+
+
 def load_ema(model: Model, file: Path) -> Model:
     """Put the averaged weights of a training checkpoint into a model of the same shape; eval mode."""
     state = torch.load(file, map_location="cpu", weights_only=True)
