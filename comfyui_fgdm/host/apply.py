@@ -25,6 +25,11 @@ TEXT_WIDTHS = {"sd15": 768, "iconworld": 128}
 """Width of the encoded prompt by base family. Stable Diffusion 2.x differs from 1.x in nothing else that an adapter meets."""
 
 
+ROWS = 4
+"""Least rows of a shared call for a batch of several: fewer are rounded otherwise by some kernels, and a candidate is to have
+the same bytes in any batch of candidates."""
+
+
 class FactorMismatchError(ValueError):
     """The factor was trained for another kind of base model."""
 
@@ -76,8 +81,22 @@ class FactorWrapper:
         values = {**self.values, **options.get(PARENTS, {})}
         chunks = options.get("cond_or_uncond") or (0,)
         source = adapter_input(x, info.parents, values, spec.in_channels, chunks, info.null_condition)
-        found = self.factor.patcher.model(source, emb)
+        found = shared_rows(self.factor.patcher.model, source, emb, len(chunks))
         return {b: f if self.strength == 1.0 else self.strength * f for b, f in zip(self.blocks, found, strict=True)}
+
+
+def shared_rows(network, source: torch.Tensor, emb: torch.Tensor | None, chunks: int) -> list[torch.Tensor]:
+    """The adapter's features, computed once where all chunks of the batch (with the prompt, without it) are alike."""
+
+    def alike(value: torch.Tensor | None) -> bool:
+        return value is None or all(
+            torch.equal(value[: len(value) // chunks], part) for part in value.chunk(chunks)[1:]
+        )
+
+    rows = len(source) // chunks
+    if chunks == 1 or 1 < rows < ROWS or not (alike(source) and alike(emb)):
+        return network(source, emb)
+    return [f.repeat(chunks, 1, 1, 1) for f in network(source[:rows], None if emb is None else emb[:rows])]
 
 
 def apply_factor(

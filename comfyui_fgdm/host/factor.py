@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import comfy.model_management
 import comfy.model_patcher
 import comfy.ops
+import torch
 
 from .. import adapter
 from . import folders, own
@@ -32,15 +33,15 @@ def load_factor(name: str) -> Factor:
     """Read a factor file of the ``fgdm_factors`` folders.
 
     Raises adapter.FactorFileError if it is missing, damaged or something else.
-    The network is built with casting operations: its weights stay in the file's precision
-    and are cast to that of the UNet at use, wherever the host keeps them.
+    The network is built with casting operations: its weights stay in the file's precision (in single precision where the
+    device cannot compute in it) and are cast to that of the UNet at use, wherever the host keeps them.
     """
     own.refresh()  # its palette may be a user's own
     path = folders.factor_path(name)
     folders.verify_embedded(path)
     file = adapter.read_file(path)
     spec = adapter.detect(file.adapter, file.info.blocks)
-    network = adapter.build(spec, ops=comfy.ops.manual_cast, dtype=next(iter(file.adapter.values())).dtype)
+    network = adapter.build(spec, ops=comfy.ops.manual_cast, dtype=_kept_dtype(file.adapter))
     patcher = comfy.model_patcher.CoreModelPatcher(
         network,
         load_device=comfy.model_management.get_torch_device(),
@@ -50,3 +51,15 @@ def load_factor(name: str) -> Factor:
     network.load_state_dict(file.adapter, assign=patcher.is_dynamic())
     network.eval().requires_grad_(False)
     return Factor(name=name, info=file.info, spec=spec, patcher=patcher, lora=file.lora)
+
+
+def _kept_dtype(weights: Mapping[str, torch.Tensor]) -> torch.dtype:
+    """That of the file, or single precision where the host keeps a UNet so: half precision on a device that cannot compute
+    in it would be cast anew at every step."""
+    stored = next(iter(weights.values())).dtype
+    chosen = comfy.model_management.unet_dtype(
+        model_params=sum(weight.numel() for weight in weights.values()),
+        supported_dtypes=[torch.float16, torch.bfloat16, torch.float32],
+        weight_dtype=stored,
+    )
+    return torch.float32 if chosen == torch.float32 else stored
