@@ -41,7 +41,6 @@ from .sample import base_velocity
 from .scenes import World, held_out, sample_layout
 
 CANDIDATES = 10
-BASELINE_PROMPTS = 60  # best of 10 images costs most: measured on the first of the prompts
 
 
 @dataclass(frozen=True)
@@ -254,7 +253,7 @@ def main(folder: Path, recipe: Recipe, weights: Path, count: int, part: str, out
                 todo[(at + 1) % len(todo)],
                 family,
                 judge,
-                selector if at < BASELINE_PROMPTS else None,
+                selector,
                 recipe.size // 8,
             )
             file.write(json.dumps({"number": at, **row}) + "\n")
