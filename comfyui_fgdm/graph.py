@@ -131,7 +131,8 @@ def evaluate(
     """x0 of every sampled variable at one noise level, parents first; each sees what was just computed for its parents.
 
     variables: in the order of `order`. sigma: B; sigma_next: the level the sampler goes to, used by View.NEXT alone.
-    together: is offered each group of variables that do not depend on each other, and may take some of them at once. FG-DM paper, equations (4) to (6).
+    together: is offered each group of variables that do not depend on each other, and may take some of them at once.
+    FG-DM paper, equations (4) to (6).
     """
     x0: dict[str, Tensor] = {}
     seen = dict(given)

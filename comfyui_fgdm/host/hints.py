@@ -8,6 +8,7 @@ import torch
 
 from ..conversion import Colours, PaletteError, Shown, table_for
 from ..graph import GraphError
+from . import own
 from .factor import Factor
 from .graphs import Control, Given, Graph, Node, Sampled
 from .maps import palette_of
@@ -34,23 +35,22 @@ class Hint:
             net.set_cond_hint(None, self.control.strength, (self.control.start, self.control.end))
             net.set_previous_controlnet(previous)
             self.nets[id(previous)] = net
-            self._put(net)
         return self.nets[id(previous)]
 
     def show(self, image: torch.Tensor, parent: Node) -> None:
-        """image: B x H x W x 3, a picture of the parent."""
+        """image: B x H x W x 3, a picture of the parent; for the nets that stand in a conditioning by now."""
         self.image = _painted(image, parent, self.control.shown)
         for net in self.nets.values():
-            self._put(net)
-
-    def _put(self, net) -> None:
-        if self.image is not None:
             net.cond_hint_original = self.image.movedim(-1, 1)
             net.cond_hint = None
 
 
 def check_colours(graph: Graph) -> None:
-    """GraphError for a link that is to show colours which the maps of its parent cannot be painted in."""
+    """GraphError for a link that is to show colours which the maps of its parent cannot be painted in.
+
+    Tables of the user's own are read again here, once a run, and not at every picture that is shown.
+    """
+    own.refresh()
     for node in graph.sampled():
         for control in node.controls:
             if control.shown is not Shown.ADE20K:

@@ -36,9 +36,9 @@ class SequentialGuider(comfy.samplers.CFGGuider):
         for k, node in enumerate(self.nodes):
             guider = comfy.samplers.CFGGuider(self._model(node, values))
             hints = [Hint(control) for control in node.controls]
+            guider.set_conds(with_hints(node.positive, hints), with_hints(node.negative, hints))
             for hint in hints:
                 hint.show(self._picture(hint.parent, values), self.graph[hint.parent])
-            guider.set_conds(with_hints(node.positive, hints), with_hints(node.negative, hints))
             guider.set_cfg(node.cfg)
 
             def step(number, x0, x, _total, k=k, before=before):

@@ -111,7 +111,6 @@ def decode_map(
 def paint(maps: torch.Tensor, factor: Factor | None, colours: Colours) -> torch.Tensor:
     """An IMAGE batch of maps in exact class colours, without specks and void. It may show maps in the making: they are
     read as well as may be. PaletteError for colours without a table, ValueError for a factor of maps without classes."""
-    own.refresh()
     palette = palette_of(factor)
     table = table_for(palette, colours)
     labels = palettes.decode(maps.to(device="cpu", dtype=torch.float32), palette, classes_of(factor))

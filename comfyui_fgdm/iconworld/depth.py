@@ -13,7 +13,7 @@ from . import losses
 from .autoencoder import PatchEncoder
 from .data import Batch, Shard, draw_batch
 from .networks import ControlNet
-from .parts import Base, Factor, LossOf, LowRank, blurred, grounded, noised, worn
+from .parts import Base, Factor, LossOf, LowRank, blurred, grounded, noised, noisy, worn
 
 BLOCKS = 1  # of the adapter, a level
 _OWN = ("zero_convs", "middle_block_out", "input_hint_block")  # what a Control-LoRA keeps whole
@@ -56,10 +56,8 @@ def factor_loss(model: Factor, encoder: PatchEncoder, shard: Shard, size: int) -
             latent = encoder(pictures(batch).to(encoder.weight.device)).cpu()
         x, v, t = noised(latent, generator)
         parent = seen(batch.latent, t.cpu(), batch.dropped, generator).to(x.device)
-        with torch.no_grad():
-            context = model.base.text(batch.tokens.to(x.device))
         maps: list[Tensor] = []
-        out = model(x, t, context, store=maps, seen=parent)
+        out = model(x, t, model.base.context(batch.tokens), store=maps, seen=parent)
         return grounded(out, v, maps, batch.masks)
 
     return loss_of
@@ -124,13 +122,12 @@ def image_loss(model: Image, shard: Shard, size: int) -> LossOf:
         batch = draw_batch(shard, "image", size, generator, dropout=0.3)
         x, v, t = noised(batch.latent, generator, late=True)
         clean = pictures(batch)
-        soft = (blurred(clean) + 0.03 * torch.randn(clean.shape, generator=generator)).clamp(0, 1)
+        soft = noisy(blurred(clean), generator)
         hint = torch.where(torch.randint(3, (len(clean), 1, 1, 1), generator=generator) == 0, clean, soft)
         first_hint = None
         if step % 2:
             first_hint = worn(palettes.encode(batch.labels).permute(0, 3, 1, 2), generator).to(x.device)
-        with torch.no_grad():
-            context = model.base.text(batch.tokens.to(x.device))
+        context = model.base.context(batch.tokens)
         mse = F.mse_loss(model(x, hint.to(x.device), t, context, first_hint), v)
         return mse, {}
 

@@ -90,27 +90,20 @@ def measure(
     other: Prompt,
     family: shipped.Family,
     judge: judges.Reader,
-    selector: judges.Reader | None,
+    selector: judges.Reader,
     side: int,
 ) -> dict:
-    """All figures of one prompt; `other` is the prompt its maps are scored against as the shuffled control.
-
-    Without a selector the baseline makes one image, not ten, and its best of ten stays out.
-    """
+    """All figures of one prompt; `other` is the prompt its maps are scored against as the shuffled control."""
     noise = start_noise(family, prompt.seed, CANDIDATES, side)
     maps = draw_maps(family, family.factor, noise, prompt.text)
     labels = palettes.decode(maps, palettes.COCO, family.info.classes)
     scores = recall.score(labels, prompt.query)
     shuffled = recall.score(labels, other.query)
     chosen = int(recall.best(scores)[0])
-    tries = CANDIDATES if selector else 1
-    plain = draw_images(family, base_velocity(family.base), noise[:tries], prompt.text)
+    plain = draw_images(family, base_velocity(family.base), noise, prompt.text)
     plain_read = judge(plain)
     by_judge = recall.score(plain_read, prompt.query).recall
-    baseline = {}
-    if selector:
-        picked = int(recall.best(recall.score(selector(plain), prompt.query))[0])
-        baseline = {"b_plain_best_of_10": float(by_judge[picked]), "b_plain_mean": float(by_judge.mean())}
+    picked = int(recall.best(recall.score(selector(plain), prompt.query))[0])
     shown = clean(labels[[0, chosen]], palettes.COCO.void)
     image = draw_images(family, family.image(palettes.encode(shown)), noise[:1].expand(2, -1, -1, -1), prompt.text)
     read = judge(image)
@@ -127,7 +120,8 @@ def measure(
         "spurious_mean": float(scores.spurious.float().mean()),
         "a_plain_1": float(by_judge[0]),
         "a_for_another_prompt": _recall_of(plain_read[0], other.query),
-        **baseline,
+        "b_plain_best_of_10": float(by_judge[picked]),
+        "b_plain_mean": float(by_judge.mean()),
         "c_fgdm_1": float(final[0]),
         "d_fgdm_best_of_10": float(final[1]),
         "d_for_another_prompt": _recall_of(read[1], other.query),

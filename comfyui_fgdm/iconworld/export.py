@@ -16,7 +16,7 @@ from . import depth, icons, parts, run
 from .autoencoder import Autoencoder
 from .autoencoder import export as export_autoencoder
 from .judge import Judge
-from .networks import TextEncoder, UNet
+from .networks import ControlNet, TextEncoder, UNet
 from .recipes import Recipe
 
 WEIGHTS = Path(__file__).parents[1] / "data" / "weights"
@@ -127,7 +127,6 @@ def write_all(folder: Path, recipe: Recipe, root: Path = WEIGHTS) -> None:
         factor = trained("depth", depth.factor(base, recipe.depth_rank))
         write_factor(out.depth, factor, "depth", palette=None, parents=("segmentation",), null_condition=True)
     if (folder / "depth_image.pt").exists():
-        first = trained("image", parts.Image(base)).control
-        control = trained("depth_image", depth.Image(base, first, recipe.control_rank))
+        control = trained("depth_image", depth.Image(base, ControlNet(recipe.unet), recipe.control_rank))
         write(out.depth_image, control.state(), about("depth_image"))
     write_sums(root)

@@ -28,6 +28,11 @@ class Base(nn.Module):
         super().__init__()
         self.text, self.unet = TextEncoder(), UNet(config)
 
+    @torch.no_grad()
+    def context(self, tokens: Tensor) -> Tensor:
+        """Encoded prompts for what is trained on a frozen base."""
+        return self.text(tokens.to(next(self.parameters()).device))
+
 
 def noised(latent: Tensor, generator: torch.Generator, late: bool = False) -> tuple[Tensor, Tensor, Tensor]:
     """(x_t, v, t) at uniform timesteps, or with `late` at the larger of two uniform ones."""
@@ -129,10 +134,8 @@ def factor_loss(factor: Factor, shard: Shard, size: int) -> LossOf:
     def loss_of(_step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         batch = draw_batch(shard, "map", size, generator)
         x, v, t = noised(batch.latent, generator)
-        with torch.no_grad():
-            context = factor.base.text(batch.tokens.to(x.device))
         maps: list[Tensor] = []
-        out = factor(x, t, context, store=maps)
+        out = factor(x, t, factor.base.context(batch.tokens), store=maps)
         return grounded(out, v, maps, batch.masks)
 
     return loss_of
@@ -161,15 +164,20 @@ def blurred(pictures: Tensor) -> Tensor:
     return F.avg_pool2d(F.pad(pictures, (1, 1, 1, 1), mode="replicate"), 3, 1)
 
 
+def noisy(pictures: Tensor, generator: torch.Generator) -> Tensor:
+    """Pictures with the noise of an autoencoder, in 0..1."""
+    return (pictures + 0.03 * torch.randn(pictures.shape, generator=generator)).clamp(0, 1)
+
+
 def worn(hint: Tensor, generator: torch.Generator) -> Tensor:
     """True map pictures B x 3 x H x W as sampled ones look: a third as they are, a third blurred and noisy (an autoencoder's),
     a third with void where the blur would leave no colour of the palette near (decoded and painted again)."""
     soft = blurred(hint)
     void = palettes.colours(palettes.COCO, (palettes.COCO.void,)).view(3, 1, 1) / 255
     far = (soft - hint).square().sum(1, keepdim=True).sqrt() > palettes.MARGIN / 255
-    noisy = (soft + 0.03 * torch.randn(hint.shape, generator=generator)).clamp(0, 1)
+    rough = noisy(soft, generator)
     kind = torch.randint(3, (len(hint), 1, 1, 1), generator=generator)
-    return torch.where(kind == 0, hint, torch.where(kind == 1, noisy, torch.where(far, void, hint)))
+    return torch.where(kind == 0, hint, torch.where(kind == 1, rough, torch.where(far, void, hint)))
 
 
 def image_loss(image: Image, shard: Shard, size: int) -> LossOf:
@@ -183,9 +191,7 @@ def image_loss(image: Image, shard: Shard, size: int) -> LossOf:
         batch = draw_batch(shard, "image", size, generator, dropout=0.3)
         x, v, t = noised(batch.latent, generator, late=True)
         hint = worn(palettes.encode(batch.labels).permute(0, 3, 1, 2), generator).to(x.device)
-        with torch.no_grad():
-            context = image.base.text(batch.tokens.to(x.device))
-        out, read = image(x, hint, t, context)
+        out, read = image(x, hint, t, image.base.context(batch.tokens))
         # one pixel of each cell, another every step
         y, column = torch.randint(PATCH, (2,), generator=generator).tolist()
         mse = F.mse_loss(out, v)
