@@ -9,7 +9,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import adapter, release, variables
+from .factors import convert, files
+from .maps import kinds
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -18,7 +19,7 @@ def _parser() -> argparse.ArgumentParser:
     convert = commands.add_parser("convert", help="take the adapter out of a whole-model checkpoint of the release")
     convert.add_argument("source", metavar="IN", type=Path, help="the checkpoint (.pth, .pt, .ckpt or .safetensors)")
     convert.add_argument("target", metavar="OUT", type=Path, help="the factor file to write (.safetensors)")
-    convert.add_argument("--variable", choices=variables.names(), help="what it draws (default: segmentation)")
+    convert.add_argument("--variable", choices=kinds.names(), help="what it draws (default: segmentation)")
     convert.add_argument("--palette", metavar="NAME", help="palette of its maps (default: that of the variable)")
     convert.add_argument("--size", type=int, metavar="PIXELS", help="side of its training pictures (default: 256)")
     convert.add_argument("--licence", metavar="NAME", help="of the weights (default: that of the release)")
@@ -30,12 +31,12 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line and return its exit code; argparse itself exits with 2."""
     options = _parser().parse_args(arguments)
-    wishes = release.Wishes(
+    wishes = convert.Wishes(
         options.variable, options.palette, options.licence, options.size, options.half, options.force
     )
-    known = (release.ConvertError, adapter.FactorFileError, variables.VariableError, OSError)
+    known = (convert.ConvertError, files.FactorFileError, kinds.VariableError, OSError)
     try:
-        release.convert(options.source, options.target, wishes, lambda line: print(f"convert: {line}", flush=True))
+        convert.convert(options.source, options.target, wishes, lambda line: print(f"convert: {line}", flush=True))
     except known as error:
         print(f"convert: refused: {error}", file=sys.stderr)
         return 1

@@ -7,7 +7,8 @@ class FGDMExtension(ComfyExtension):
     """Registers the model folders and the tiny model family, and lists the nodes."""
 
     async def on_load(self) -> None:
-        from ..comfyui_fgdm.host import family, folders, own
+        from ..comfyui_fgdm.host import folders, own
+        from ..comfyui_fgdm.host.models import family
 
         folders.register()
         own.refresh()

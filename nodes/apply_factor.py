@@ -45,7 +45,7 @@ class ApplyFactor(io.ComfyNode):
     def execute(
         cls, model, factor, strength, start_percent, end_percent, parent=None, parent_2=None, parent_3=None
     ) -> io.NodeOutput:
-        from ..comfyui_fgdm.host.apply import apply_factor, name_parents
+        from ..comfyui_fgdm.host.models.apply import apply_factor, name_parents
 
         parents = name_parents(factor, [parent, parent_2, parent_3])
         return io.NodeOutput(apply_factor(model, factor, strength, start_percent, end_percent, parents))

@@ -66,7 +66,7 @@ class BestOfN(io.ComfyNode):
 
     @classmethod
     def execute(cls, maps, objects, keep, min_area, erode, factor=None, seed=None) -> io.NodeOutput:
-        from ..comfyui_fgdm.host.reading import score_maps
+        from ..comfyui_fgdm.host.reports import score_maps
 
         result = score_maps(maps, objects, factor, seed=seed, keep=keep, min_area=min_area, erode=erode)
         return io.NodeOutput(

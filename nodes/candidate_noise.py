@@ -22,6 +22,6 @@ class CandidateNoise(io.ComfyNode):
 
     @classmethod
     def execute(cls, seed) -> io.NodeOutput:
-        from ..comfyui_fgdm.host.sampling import CandidateNoise as Noise
+        from ..comfyui_fgdm.host.candidates import CandidateNoise as Noise
 
         return io.NodeOutput(Noise(seed))

@@ -8,8 +8,8 @@ from .types import CATEGORY, FactorType, SegsType
 class DecodeMap(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        from ..comfyui_fgdm.conversion import Colours
-        from ..comfyui_fgdm.palettes import Rule
+        from ..comfyui_fgdm.maps.conversion import Colours
+        from ..comfyui_fgdm.maps.palettes import Rule
 
         return io.Schema(
             node_id="FGDM_DecodeMap",
@@ -97,8 +97,8 @@ class DecodeMap(io.ComfyNode):
     def execute(
         cls, maps, factor=None, class_name="", rule="nearest", colours="as read", clean=0.0025
     ) -> io.NodeOutput:
-        from ..comfyui_fgdm.conversion import Colours
-        from ..comfyui_fgdm.host.reading import decode_map
-        from ..comfyui_fgdm.palettes import Rule
+        from ..comfyui_fgdm.host.reports import decode_map
+        from ..comfyui_fgdm.maps.conversion import Colours
+        from ..comfyui_fgdm.maps.palettes import Rule
 
         return io.NodeOutput(*decode_map(maps, factor, class_name, Rule(rule), Colours(colours), clean))

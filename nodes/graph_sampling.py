@@ -9,7 +9,7 @@ from .types import CATEGORY, GraphType
 class GraphControl(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        from ..comfyui_fgdm.conversion import Shown
+        from ..comfyui_fgdm.maps.conversion import Shown
 
         return io.Schema(
             node_id="FGDM_GraphControl",
@@ -44,8 +44,8 @@ class GraphControl(io.ComfyNode):
     def execute(
         cls, graph, control_net, variable, shows, strength, start_percent, end_percent, colours="clean"
     ) -> io.NodeOutput:
-        from ..comfyui_fgdm.conversion import Shown
-        from ..comfyui_fgdm.host.graphs import Control, Given
+        from ..comfyui_fgdm.host.graph.variables import Control, Given
+        from ..comfyui_fgdm.maps.conversion import Shown
 
         node = graph[variable]
         before = () if isinstance(node, Given) else node.controls
@@ -56,7 +56,7 @@ class GraphControl(io.ComfyNode):
 class GraphGuider(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        from ..comfyui_fgdm.graph import Mode, View
+        from ..comfyui_fgdm.sampling.graph import Mode, View
 
         return io.Schema(
             node_id="FGDM_GraphGuider",
@@ -107,9 +107,9 @@ class GraphGuider(io.ComfyNode):
 
     @classmethod
     def execute(cls, graph, mode, vae=None, parents_seen_as="next latent", refresh=1) -> io.NodeOutput:
-        from ..comfyui_fgdm.graph import Mode, View
-        from ..comfyui_fgdm.host.graphs import GraphNoise, start_latent
-        from ..comfyui_fgdm.host.joint import GraphSettings, make_guider
+        from ..comfyui_fgdm.host.graph.joint import GraphSettings, make_guider
+        from ..comfyui_fgdm.host.graph.variables import GraphNoise, start_latent
+        from ..comfyui_fgdm.sampling.graph import Mode, View
 
         guider = make_guider(graph, vae, Mode(mode), GraphSettings(View(parents_seen_as), refresh))
         return io.NodeOutput(guider, GraphNoise(graph), start_latent(graph))
@@ -134,6 +134,6 @@ class GraphResult(io.ComfyNode):
 
     @classmethod
     def execute(cls, graph, latent, variable) -> io.NodeOutput:
-        from ..comfyui_fgdm.host.graphs import result
+        from ..comfyui_fgdm.host.graph.variables import result
 
         return io.NodeOutput(result(latent, graph, variable))

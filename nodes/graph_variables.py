@@ -73,7 +73,7 @@ class GraphFactor(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, factor, name="", strength=1.0, graph=None, **fields) -> io.NodeOutput:
-        from ..comfyui_fgdm.host.graphs import Graph, Sampled
+        from ..comfyui_fgdm.host.graph.variables import Graph, Sampled
 
         node = Sampled(name or factor.info.variable, model, factor=factor, strength=strength, **fields)
         return io.NodeOutput((graph or Graph()).add(node))
@@ -98,7 +98,7 @@ class GraphImage(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, name="image", graph=None, **fields) -> io.NodeOutput:
-        from ..comfyui_fgdm.host.graphs import Graph, Sampled
+        from ..comfyui_fgdm.host.graph.variables import Graph, Sampled
 
         return io.NodeOutput((graph or Graph()).add(Sampled(name, model, **fields)))
 
@@ -123,7 +123,7 @@ class GraphGiven(io.ComfyNode):
 
     @classmethod
     def execute(cls, name, image=None, latent=None, graph=None) -> io.NodeOutput:
-        from ..comfyui_fgdm.host.graphs import Given, Graph
+        from ..comfyui_fgdm.host.graph.variables import Given, Graph
 
         samples = None if latent is None else latent["samples"]
         return io.NodeOutput((graph or Graph()).add(Given(name, samples, image)))

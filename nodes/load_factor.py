@@ -37,6 +37,6 @@ class LoadFactor(io.ComfyNode):
 
     @classmethod
     def execute(cls, factor_name) -> io.NodeOutput:
-        from ..comfyui_fgdm.host.factor import load_factor
+        from ..comfyui_fgdm.host.models.factor import load_factor
 
         return io.NodeOutput(load_factor(factor_name))

@@ -45,12 +45,12 @@ class Objects(io.ComfyNode):
 
     @classmethod
     def execute(cls, text, mode, factor=None) -> io.NodeOutput:
-        from ..comfyui_fgdm import objects
-        from ..comfyui_fgdm.host.maps import scored_palette
+        from ..comfyui_fgdm.host.reading import scored_palette
+        from ..comfyui_fgdm.objects import words
 
-        query = objects.parse(text, mode)
+        query = words.parse(text, mode)
         if factor is not None:
             scored_palette(factor)  # refuses a factor whose classes have other numbers than the objects
-            query = objects.restrict(query, factor.info.classes)
-        report = objects.describe(query)
+            query = words.restrict(query, factor.info.classes)
+        report = words.describe(query)
         return io.NodeOutput(query, query.text, report, ui={"text": (report,)})

@@ -85,8 +85,8 @@ class SampleMaps(io.ComfyNode):
         batch_size,
     ) -> io.NodeOutput:  # fmt: skip
         from ..comfyui_fgdm.host.progress import show_result
-        from ..comfyui_fgdm.host.reading import score_maps
-        from ..comfyui_fgdm.host.search import MapSettings, sample_maps
+        from ..comfyui_fgdm.host.reports import score_maps
+        from ..comfyui_fgdm.host.sample_maps import MapSettings, sample_maps
 
         settings = MapSettings(
             count=count, batch_size=batch_size, steps=steps, cfg=cfg, sampler=sampler, scheduler=scheduler,

@@ -2,7 +2,7 @@
 
 comfy_host   ComfyUI with this pack inside the test process (tools/inprocess.py): nodes, execution, models.
              `comfy_host.run(prompt, wanted=["5"]).output("5")`, `comfy_host.call("FGDM_Objects", text=...)`,
-             `comfy_host.engine("comfyui_fgdm.recall")` for classes that must be the ones the host loaded.
+             `comfy_host.engine("comfyui_fgdm.objects.recall")` for classes that must be the ones the host loaded.
 live_server  a real server subprocess with the default cache, shared by the session.
 api_workflow loads a shipped API workflow by file name: `api_workflow("fgdm_best_of_10")`.
 pack_root    the root of the repository.

@@ -117,7 +117,7 @@ class Bench:
 
     def __init__(self, host: InProcessHost, sizes: Sizes) -> None:
         self.host, self.sizes = host, sizes
-        self.graphs, self.joint = (host.engine(f"comfyui_fgdm.host.{name}") for name in ("graphs", "joint"))
+        self.graphs, self.joint = (host.engine(f"comfyui_fgdm.host.graph.{name}") for name in ("variables", "joint"))
         self.model, clip, self.vae = host.call("CheckpointLoaderSimple", ckpt_name=CHECKPOINT)
         self.net = host.call("ControlNetLoader", control_net_name=CONTROLNET)[0]
         self.positive, self.negative = (
@@ -203,7 +203,7 @@ def seconds_of(work: Callable[[], object]) -> float:
 
 def measure_times(bench: Bench, repeats: int) -> Times:
     """Each way in turn, ``repeats`` times over."""
-    palettes = bench.host.engine("comfyui_fgdm.palettes")
+    palettes = bench.host.engine("comfyui_fgdm.maps.palettes")
     sizes = bench.sizes
     labels = torch.randint(0, 183, (1, sizes.palette // 16, sizes.palette // 16))
     clean = palettes.encode(labels.repeat_interleave(16, 1).repeat_interleave(16, 2))
@@ -299,7 +299,7 @@ def cold_run(way: str, base: Path, sizes: Sizes) -> Run:
 
 
 def write_models(host: InProcessHost) -> None:
-    nets, adapter = (host.engine(f"comfyui_fgdm.{name}") for name in ("adapter_nets", "adapter"))
+    nets, adapter = (host.engine(f"comfyui_fgdm.factors.{name}") for name in ("networks", "files"))
     models = host.base / "models"
     random_sd15.write(models / "checkpoints" / CHECKPOINT, random_sd15.checkpoint_shapes(), seed=1)
     random_sd15.write(models / "controlnet" / CONTROLNET, random_sd15.controlnet_shapes(), seed=2)

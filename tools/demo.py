@@ -25,7 +25,7 @@ from tools.workflow import node_id, node_ids, set_text, text_of, upstream
 if TYPE_CHECKING:
     import torch
 
-    from comfyui_fgdm.objects import ObjectQuery
+    from comfyui_fgdm.objects.words import ObjectQuery
 
 WORKFLOW = ROOT / "workflows" / "api" / "fgdm_best_of_10.json"
 WEIGHTS = ROOT / "comfyui_fgdm" / "data" / "weights"
@@ -121,12 +121,13 @@ def prepare(prompt: Prompt, request: Request) -> Captured:
 
 def objects_of(text: str) -> ObjectQuery:
     """The objects that the embedded factor can draw. Raises DemoError if there is none."""
-    from comfyui_fgdm import adapter, objects
+    from comfyui_fgdm.factors import files
+    from comfyui_fgdm.objects import words
 
-    info = adapter.read_file(FACTOR)[0]
+    info = files.read_file(FACTOR)[0]
     try:
-        return objects.restrict(objects.parse(text), info.classes)
-    except objects.ObjectsError as error:
+        return words.restrict(words.parse(text), info.classes)
+    except words.ObjectsError as error:
         raise DemoError(str(error)) from None
 
 
@@ -173,8 +174,9 @@ def write_results(server: Server, run: Run, captured: Captured, query: ObjectQue
     """Write everything to demo_output and return the summary line."""
     from PIL import Image
 
-    from comfyui_fgdm import charts, palettes, recall
-    from comfyui_fgdm.iconworld import judge
+    from comfyui_fgdm.iconworld.family import judge
+    from comfyui_fgdm.maps import palettes
+    from comfyui_fgdm.objects import charts, recall
 
     maps = server.client.images(run, captured.maps)
     (image,) = server.client.images(run, captured.image)

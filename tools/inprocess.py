@@ -67,9 +67,9 @@ class InProcessHost:
     pack: ModuleType
 
     def engine(self, name: str) -> ModuleType:
-        """A module of the pack as the host loaded it, e.g. engine("comfyui_fgdm.recall").
+        """A module of the pack as the host loaded it, e.g. engine("comfyui_fgdm.objects.recall").
 
-        The same file imported as `comfyui_fgdm.recall` would be a second module with classes of its own.
+        The same file imported as `comfyui_fgdm.objects.recall` would be a second module with classes of its own.
         """
         return importlib.import_module(f"{self.pack.__name__}.{name}")
 

@@ -32,7 +32,7 @@ def main() -> int:
         host = boot(Path(base))
         with torch.inference_mode():
             rows = measure(host, options.prompts)
-    from comfyui_fgdm.iconworld.measuring import interval
+    from comfyui_fgdm.iconworld.measure.measuring import interval
 
     report: dict[str, dict] = {"prompts": {"count": len(rows["sequential"])}}
     for name, figures in rows.items():
@@ -53,11 +53,13 @@ def main() -> int:
 
 def measure(host, count: int) -> dict[str, list[list[float]]]:
     """Per way of sampling and prompt: map recall, image recall by the judge, share of the map kept, seconds."""
-    from comfyui_fgdm import palettes, recall
-    from comfyui_fgdm.iconworld import evaluate, export, judge, measuring
+    from comfyui_fgdm.iconworld.family import export, judge
+    from comfyui_fgdm.iconworld.measure import evaluate, measuring
+    from comfyui_fgdm.maps import palettes
+    from comfyui_fgdm.objects import recall
 
-    graphs, joint = host.engine("comfyui_fgdm.host.graphs"), host.engine("comfyui_fgdm.host.joint")
-    mode = host.engine("comfyui_fgdm.graph").Mode
+    graphs, joint = host.engine("comfyui_fgdm.host.graph.variables"), host.engine("comfyui_fgdm.host.graph.joint")
+    mode = host.engine("comfyui_fgdm.sampling.graph").Mode
     files = export.files()
     model, clip, vae = host.call("CheckpointLoaderSimple", ckpt_name=files.base.name)[:3]
     factor = host.call("FGDM_LoadFactor", factor_name=files.factor.name)[0]
@@ -69,7 +71,7 @@ def measure(host, count: int) -> dict[str, list[list[float]]]:
     read = judge.load(files.judge)
     empty = host.call("CLIPTextEncode", clip=clip, text="")[0]
     latent = host.call("EmptyLatentImage", width=SIZE, height=SIZE, batch_size=1)[0]
-    shown = host.engine("comfyui_fgdm.conversion").Shown
+    shown = host.engine("comfyui_fgdm.maps.conversion").Shown
     ways = {
         "sequential": (mode.SEQUENTIAL, 1, shown.CLEAN),
         "sequential, as drawn": (mode.SEQUENTIAL, 1, shown.AS_DRAWN),

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from comfyui_fgdm.iconworld import classes
-from comfyui_fgdm.iconworld.icons import TRAIN_STYLES, Icon, tint
+from comfyui_fgdm.iconworld.world import classes
+from comfyui_fgdm.iconworld.world.icons import TRAIN_STYLES, Icon, tint
 
 
 def toy_bank() -> dict[int, list[Icon]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import folder_paths
 
-from ..adapter import FactorFileError
+from ..factors.files import FactorFileError
 
 FACTORS = "fgdm_factors"
 PALETTES = "fgdm_palettes"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from .. import own_files
+from ..maps import own_files
 from . import folders
 
 log = logging.getLogger(__name__)

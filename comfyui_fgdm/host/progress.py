@@ -7,7 +7,7 @@ import latent_preview
 import torch
 from PIL import Image
 
-from .. import charts
+from ..objects import charts
 
 PREVIEW_SIDE = 512
 

@@ -1,125 +1,178 @@
-"""What the nodes say about maps: scores with a chart, and decoded maps with masks and a legend."""
+"""Map pictures as IMAGE tensors: reading them as labels, refusing what is no map, describing what is on them."""
 
 from __future__ import annotations
 
-import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import comfy.model_management
 import torch
 
-from .. import charts, cleaning, objects, palettes, recall
-from ..conversion import Colours, convert, table_for
-from ..noise import candidate_seed
-from ..regions import Segs, find_regions, to_segs
-from . import own
-from .factor import Factor
-from .maps import class_index, classes_of, clean_pictures, describe, palette_of, read_maps, scored_palette, to_image
+from ..maps import palettes
+from ..maps.regions import Region
+from .models.factor import Factor
+
+log = logging.getLogger(__name__)
+
+UNREADABLE_LIMIT = 0.5
+"""Share of pixels near no colour of the palette above which a picture is taken for something else than a map."""
+
+
+class NotAMapError(ValueError):
+    """An IMAGE that holds no segmentation maps."""
 
 
 @dataclass(frozen=True)
-class MapScores:
-    """Result of a best-of-N search: kept indices (best first), recall of the best, chart IMAGE, JSON text."""
+class MapReading:
+    """Labels (B, H, W) int64 on the CPU, and per map the share of pixels that are near no colour of the palette."""
 
-    best: list[int]
-    recall: float
-    chart: torch.Tensor
-    json: str
+    labels: torch.Tensor
+    unreadable: torch.Tensor
 
 
-def score_maps(
-    maps: torch.Tensor,
-    query: objects.ObjectQuery,
-    factor: Factor | None = None,
-    *,
-    seed: int | None = None,
-    keep: int = 1,
-    min_area: float = recall.RULE.min_area,
-    erode: int = recall.RULE.erode,
-) -> MapScores:
-    """Object recall of an IMAGE batch of maps. See recall.py for when an object counts as present.
-
-    Objects that ``factor`` cannot draw are left out and reported. Raises ObjectsError if none is
-    left, NotAMapError for pictures that are no maps, ValueError if ``keep`` is out of range.
-    """
-    if not 1 <= keep <= len(maps):
-        raise ValueError(f"keep: {keep} of {len(maps)} maps cannot be kept; give a number from 1 to {len(maps)}.")
-    palette = scored_palette(factor)
-    if factor is not None:
-        query = objects.restrict(query, factor.info.classes)
-    rule = recall.PresenceRule(min_area=min_area, erode=erode)
-    labels = read_maps(maps, factor).labels
-    scores = recall.score(labels, query, rule, palette)
-    seeds = None if seed is None else [candidate_seed(seed, index) for index in range(len(maps))]
-    best = recall.best(scores, keep).tolist()
-    chart = charts.score_chart(scores, query, maps.float().cpu(), seeds, title=f"Object recall: {query.text}")
-    return MapScores(
-        best=best,
-        recall=float(scores.recall[best[0]]),
-        chart=to_image(charts.to_tensor(chart)),
-        json=_dumps(recall.to_json(scores, query, seeds, rule, palette)),
-    )
+def palette_of(factor: Factor | None) -> palettes.Palette:
+    """The palette of a factor's maps; COCO without a factor. ValueError for a factor of maps without classes."""
+    if factor is None:
+        return palettes.COCO
+    if factor.info.palette is None:
+        raise ValueError(
+            f"factor: {factor.name!r} draws {factor.info.variable} maps, which have no classes to count or to read. "
+            "Connect a segmentation factor."
+        )
+    return palettes.get(factor.info.palette)
 
 
-def decode_map(
+def scored_palette(factor: Factor | None) -> palettes.Palette:
+    """``palette_of`` where objects are counted: ValueError for other classes than COCO's, as objects are those."""
+    palette = palette_of(factor)
+    if factor is not None and palette != palettes.COCO:
+        raise ValueError(
+            f"factor: {factor.name!r} draws maps of the palette {palette.name!r}, but objects are classes of "
+            f"{palettes.COCO.name!r}. Read its maps with Decode Map, or connect a factor of COCO maps."
+        )
+    return palette
+
+
+def classes_of(factor: Factor | None) -> tuple[int, ...] | None:
+    """Labels the maps can hold: those the factor was trained on, else None for the whole palette."""
+    return factor.info.classes or None if factor is not None else None
+
+
+def read_maps(
     maps: torch.Tensor,
     factor: Factor | None,
-    class_name: str = "",
     rule: palettes.Rule = palettes.Rule.NEAREST,
-    colours: Colours = Colours.AS_READ,
-    smallest: float = cleaning.SMALLEST,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, str, list[Segs]]:
-    """What is on an IMAGE batch of maps: clean maps IMAGE, mask MASK (B, H, W) of the class (or of all things),
-    legend IMAGE, JSON text, and the regions of the mask as one SEGS a map.
+    *,
+    name: str = "maps",
+) -> MapReading:
+    """Labels of an IMAGE batch (B, H, W, 3).
 
-    Clean maps and legend are in ``colours``; all else is said in the classes that were read. In the clean maps
-    pieces below the share ``smallest`` and void are gone (see cleaning.py). Raises
-    NotAMapError for pictures that are no maps, ValueError for an unknown class or colours without a table.
+    rule: NEAREST considers the classes of the factor only; OFFICIAL, as released, all of the palette.
+
+    Raises NotAMapError for tensors of another shape, and for a batch in which most pixels of every
+    picture are near no colour of the palette (photos). Where only some pictures are like that, or
+    where a factor is said to have drawn them, the log says so instead: a badly sampled map can be read.
     """
-    own.refresh()
+    if maps.ndim != 4 or maps.shape[-1] != 3 or maps.shape[0] == 0:
+        raise NotAMapError(
+            f"{name}: expected a batch of RGB pictures (count, height, width, 3), got shape {list(maps.shape)}. "
+            "Connect the IMAGE of VAE Decode; drop an alpha channel first."
+        )
     palette = palette_of(factor)
-    wanted = class_index(class_name, factor)
+    pictures = maps.to(device="cpu", dtype=torch.float32)
+    if rule is palettes.Rule.OFFICIAL:
+        labels = palettes.decode_official(pictures, palette)
+    else:
+        labels = palettes.decode(pictures, palette, classes_of(factor))
+    unreadable = _unreadable(pictures, labels, palette)
+    bad = (unreadable > UNREADABLE_LIMIT).nonzero().flatten().tolist()
+    if bad:
+        what = (
+            f"{name}: {len(bad)} of {len(labels)} pictures (index {', '.join(map(str, bad[:8]))}) have most pixels near "
+            f"no colour of the palette {palette.name!r}, so they are no segmentation maps of it"
+        )
+        if factor is None and len(bad) == len(labels):
+            raise NotAMapError(f"{what}. Connect maps sampled with a segmentation factor, not photos.")
+        log.warning("FGDM: %s; their scores mean little.", what)
+    return MapReading(labels, unreadable)
+
+
+def _unreadable(pictures: torch.Tensor, labels: torch.Tensor, palette: palettes.Palette) -> torch.Tensor:
+    """Share (B,) of void pixels that are not painted in the colour of void itself."""
+    void = torch.tensor(palette.labels[palette.void].rgb, dtype=torch.float32) / 255.0
+    far = (pictures - void).square().sum(-1).sqrt() > palettes.MARGIN / 255.0
+    return ((labels == palette.void) & far).float().mean(dim=(1, 2))
+
+
+def class_index(class_name: str, factor: Factor | None) -> int | None:
+    """Label of a class by name, None for an empty name. ValueError if the palette or the factor lacks it."""
+    if not class_name.strip():
+        return None
+    palette, classes = palette_of(factor), classes_of(factor)
     try:
-        table = table_for(palette, colours)
+        index = palette.index(class_name)
     except palettes.PaletteError as error:
-        raise ValueError(f"colours: {error}. Choose {Colours.AS_READ.value!r}.") from None
-    reading = read_maps(maps, factor, rule)
-    labels = reading.labels
-    masked = palette.things if wanted is None else (wanted,)
-    regions = [find_regions(one) for one in labels]
-    found = [label for label in labels.unique().tolist() if label != palette.void]
-    report = {
-        "palette": palette.name,
-        "rule": rule.value,
-        "classes": classes_of(factor),
-        "mask": "things" if wanted is None else palette.labels[wanted].name,
-        "colours": table.target.name,
-        "without_colour": [palette.labels[label].name for label in found if label not in table.mapped],
-        "maps": describe(reading, palette, regions),
-    }
-    painted = convert(cleaning.clean(labels, palette.void, smallest), table)
-    size = (labels.shape[1], labels.shape[2])
-    return (
-        clean_pictures(painted, table.target),
-        to_image(_mask(labels, masked)),
-        to_image(charts.to_tensor(charts.legend(painted, table.target))),
-        _dumps(report),
-        [to_segs([region for region in one if region.label in masked], size, palette) for one in regions],
+        near = ", ".join(similar_names(class_name, palette, classes))
+        raise ValueError(f"class_name: {error}. Write one of its names, such as {near}, or nothing.") from None
+    if classes is not None and index not in classes:
+        near = ", ".join(similar_names(class_name, palette, classes))
+        raise ValueError(
+            f"class_name: the factor {factor.name!r} was not trained to draw {class_name!r}; "
+            f"it knows {len(classes)} classes, such as {near}."
+        )
+    return index
+
+
+def similar_names(name: str, palette: palettes.Palette, classes: tuple[int, ...] | None, count: int = 5) -> list[str]:
+    """Class names that come closest to ``name``, filled up with the first ones."""
+    import difflib
+
+    names = [label.name for label in palette.labels if classes is None or label.index in classes]
+    return [*dict.fromkeys(difflib.get_close_matches(name, names, count, 0.5) + names)][:count]
+
+
+def clean_pictures(labels: torch.Tensor, palette: palettes.Palette) -> torch.Tensor:
+    """IMAGE (B, H, W, 3) of a label map in the exact colours of the palette."""
+    return to_image(palettes.encode(labels, palette))
+
+
+def to_image(values: torch.Tensor) -> torch.Tensor:
+    """An IMAGE or MASK where, and in the precision in which, the host keeps such tensors between nodes."""
+    return values.to(
+        device=comfy.model_management.intermediate_device(), dtype=comfy.model_management.intermediate_dtype()
     )
 
 
-def paint(maps: torch.Tensor, factor: Factor | None, colours: Colours) -> torch.Tensor:
-    """An IMAGE batch of maps in exact class colours, without specks and void. It may show maps in the making: they are
-    read as well as may be. PaletteError for colours without a table, ValueError for a factor of maps without classes."""
-    palette = palette_of(factor)
-    table = table_for(palette, colours)
-    labels = palettes.decode(maps.to(device="cpu", dtype=torch.float32), palette, classes_of(factor))
-    return clean_pictures(convert(cleaning.clean(labels, palette.void), table), table.target)
+def describe(reading: MapReading, palette: palettes.Palette, regions: Sequence[Sequence[Region]]) -> list[dict]:
+    """One entry a map: its size, the share of it that could not be read, and the classes on it by falling area.
 
-
-def _mask(labels: torch.Tensor, classes: Sequence[int]) -> torch.Tensor:
-    return torch.isin(labels, torch.tensor(list(classes))).float()
-
-
-def _dumps(report: dict) -> str:
-    return json.dumps(report, indent=1)
+    A class is {label, name, area 0..1, box [left, top, right, bottom], regions}; the last two of a box are
+    exclusive. ``regions``, those of each map, become [{area, box}] of their class, largest first.
+    """
+    entries = []
+    for index, (one, unreadable) in enumerate(zip(reading.labels, reading.unreadable.tolist(), strict=True)):
+        found, counts = one.unique(return_counts=True)
+        objects = []
+        for label, count in zip(found.tolist(), counts.tolist()):
+            if label == palette.void:
+                continue
+            ys, xs = (one == label).nonzero(as_tuple=True)
+            islands = [
+                {"area": round(island.area / one.numel(), 6), "box": list(island.box)}
+                for island in regions[index]
+                if island.label == label
+            ]
+            objects.append(
+                {
+                    "label": label,
+                    "name": palette.labels[label].name,
+                    "area": round(count / one.numel(), 6),
+                    "box": [int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1],
+                    "regions": islands,
+                }
+            )
+        objects.sort(key=lambda entry: (-entry["area"], entry["label"]))
+        size = {"width": one.shape[1], "height": one.shape[0]}
+        entries.append({"map": index, **size, "unreadable": round(unreadable, 6), "classes": objects})
+    return entries

@@ -14,10 +14,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from . import data, depth, export, icons, parts, run
-from .autoencoder import Autoencoder, PatchEncoder, load_encoder
-from .judge import Judge
-from .recipes import PARTS, RECIPES, Recipe
+from ..training import loop
+from .family import data, depth, export, parts
+from .family.autoencoder import Autoencoder, PatchEncoder, load_encoder
+from .family.judge import Judge
+from .family.recipes import PARTS, RECIPES, Recipe
+from .world import icons
 
 POOL_SEED, DATA_SEED = 10_000_000, 100_000_000
 SHARD = 4000  # scenes
@@ -58,7 +60,7 @@ def make_data(folder: Path, recipe: Recipe, worker: int, workers: int) -> None:
 
 
 def load_base(folder: Path, recipe: Recipe) -> parts.Base:
-    return run.load_ema(parts.Base(recipe.unet), folder / "base.pt")
+    return loop.load_ema(parts.Base(recipe.unet), folder / "base.pt")
 
 
 def build(part: str, folder: Path, recipe: Recipe) -> tuple[torch.nn.Module, parts.LossOf]:
@@ -84,10 +86,10 @@ def build(part: str, folder: Path, recipe: Recipe) -> tuple[torch.nn.Module, par
     if part == "depth":
         factor = depth.factor(base, recipe.depth_rank)
         return factor, depth.factor_loss(
-            factor, load_encoder(folder / "encoder.pt").to(run.device()), shard, budget.batch
+            factor, load_encoder(folder / "encoder.pt").to(loop.device()), shard, budget.batch
         )
     if part == "depth_image":
-        first = run.load_ema(parts.Image(load_base(folder, recipe)), folder / "image.pt").control
+        first = loop.load_ema(parts.Image(load_base(folder, recipe)), folder / "image.pt").control
         control = depth.Image(base, first, recipe.control_rank)
         return control, depth.image_loss(control, shard, budget.batch)
     factor = parts.Factor(base, recipe.rank)
@@ -101,8 +103,8 @@ def train_part(part: str, folder: Path, recipe: Recipe, seconds: float, threads:
     torch.manual_seed(seed)
     module, loss_of = build(part, folder, recipe)
     # torch documents memory_format together with a device, its stubs do not
-    module.to(run.device(), memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    for record in run.train(part, module, loss_of, recipe.budgets[part], folder, seed=seed, stop_after=seconds):
+    module.to(loop.device(), memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    for record in loop.train(part, module, loss_of, recipe.budgets[part], folder, seed=seed, stop_after=seconds):
         print(" ".join(f"{key}={value}" for key, value in record.items()), flush=True)
 
 
@@ -161,12 +163,13 @@ def main(arguments: list[str] | None = None) -> int:
     elif options.command == "export":
         export.write_all(folder, recipe, options.weights)
     elif options.command == "samples":
-        from . import evaluate, shipped
+        from .family import shipped
+        from .measure import evaluate
 
         family = shipped.load(recipe.unet, root=options.weights)
         evaluate.sample_sheet(options.count, family, recipe, options.out)
     else:
-        from . import evaluate
+        from .measure import evaluate
 
         evaluate.main(folder, recipe, options.weights, options.prompts, options.part, options.out)
     return 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 
-from . import grey, paint_grey
+from .pictures import grey, paint_grey
 
 
 def read(picture: torch.Tensor) -> torch.Tensor:

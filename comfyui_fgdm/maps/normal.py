@@ -15,7 +15,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
-from . import MapError, pixels
+from .pictures import MapError, pixels
 
 FACING = (0.0, 0.0, 1.0)
 """What a pixel without direction counts as: facing the viewer."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import torch
 
-from . import MapError
+from .pictures import MapError
 
 JOINTS = (
     *("nose", "neck", "right shoulder", "right elbow", "right wrist", "left shoulder", "left elbow", "left wrist"),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from .. import palettes
+from . import palettes
 
 
 def read(

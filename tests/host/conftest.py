@@ -122,7 +122,7 @@ def factor_folder(comfy_host) -> Path:
 @pytest.fixture(scope="session")
 def make_factor(comfy_host, factor_folder, tiny):
     """Write a factor file with random weights; returns its name. Keywords change its FactorInfo."""
-    adapter = comfy_host.engine("comfyui_fgdm.adapter")
+    adapter = comfy_host.engine("comfyui_fgdm.factors.files")
     unet = tiny.unet
 
     def make(name: str, kind: str = "adapter", widths=None, channels: int = 0, emb: int = 0, lora=None, **info):
@@ -147,12 +147,12 @@ def make_factor(comfy_host, factor_folder, tiny):
 
 @pytest.fixture(scope="module")
 def graphs(comfy_host):
-    return comfy_host.engine("comfyui_fgdm.host.graphs")
+    return comfy_host.engine("comfyui_fgdm.host.graph.variables")
 
 
 @pytest.fixture(scope="module")
 def joint(comfy_host):
-    return comfy_host.engine("comfyui_fgdm.host.joint")
+    return comfy_host.engine("comfyui_fgdm.host.graph.joint")
 
 
 @pytest.fixture(scope="module")

@@ -177,7 +177,7 @@ def test_any_size_the_base_can_do(tiny, random_factor, size):
 
 @pytest.fixture(scope="module")
 def low_rank(comfy_host, tiny):
-    pair = comfy_host.engine("comfyui_fgdm.adapter").LoraPair
+    pair = comfy_host.engine("comfyui_fgdm.factors.files").LoraPair
     weights = tiny.unet.state_dict()
     torch.manual_seed(3)
     out = {}
@@ -218,7 +218,9 @@ def test_the_adapter_runs_once_for_both_halves_of_the_guidance(
     once = tiny.sample(tiny.apply(random_factor), batch=batch, steps=2)
     assert rows == [seen, seen]
     monkeypatch.setattr(
-        comfy_host.engine("comfyui_fgdm.host.apply"), "shared_rows", lambda net, source, emb, chunks: net(source, emb)
+        comfy_host.engine("comfyui_fgdm.host.models.apply"),
+        "shared_rows",
+        lambda net, source, emb, chunks: net(source, emb),
     )
     torch.testing.assert_close(tiny.sample(tiny.apply(random_factor), batch=batch, steps=2), once, atol=1e-4, rtol=1e-4)
     assert rows[2:] == [2 * batch, 2 * batch]

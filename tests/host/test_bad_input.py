@@ -100,7 +100,7 @@ def test_factor_of_another_family(tiny, make_factor, changes, reason):
 
 
 def test_low_rank_deltas_of_another_family(comfy_host, tiny, make_factor):
-    pair = comfy_host.engine("comfyui_fgdm.adapter").LoraPair(torch.zeros(2, 5), torch.zeros(3, 2))
+    pair = comfy_host.engine("comfyui_fgdm.factors.files").LoraPair(torch.zeros(2, 5), torch.zeros(3, 2))
     for key, reason in (("out.9.weight", "which the model lacks"), ("time_embed.0.weight", "which is")):
         factor = tiny.load(make_factor(f"delta-{key}.safetensors", lora={key: pair}))
         with pytest.raises(ValueError, match=reason):
@@ -184,7 +184,7 @@ def test_photo_given_as_a_map(comfy_host, factor, photo, caplog):
 
 
 def test_a_single_photo_among_maps_is_named_in_the_log(comfy_host, photo, caplog):
-    palettes = comfy_host.engine("comfyui_fgdm.palettes")
+    palettes = comfy_host.engine("comfyui_fgdm.maps.palettes")
     batch = torch.cat([palettes.encode(torch.full((1, 32, 32), 17)), photo])
     with caplog.at_level(logging.WARNING):
         comfy_host.call("FGDM_DecodeMap", maps=batch, class_name="")

@@ -11,12 +11,12 @@ DEPTH_IMAGE_FACTOR = "fgdm-iconworld-depth-image.safetensors"
 
 @pytest.fixture(scope="module")
 def family(comfy_host):
-    return comfy_host.engine("comfyui_fgdm.iconworld.shipped").load()
+    return comfy_host.engine("comfyui_fgdm.iconworld.family.shipped").load()
 
 
 @pytest.fixture(scope="module")
 def sample(comfy_host):
-    return comfy_host.engine("comfyui_fgdm.iconworld.sample")
+    return comfy_host.engine("comfyui_fgdm.iconworld.family.sample")
 
 
 def test_text_encoder(tiny, family, sample):
@@ -124,5 +124,5 @@ def test_registering_twice_changes_nothing(comfy_host):
     import comfy.supported_models
 
     before = list(comfy.supported_models.models)
-    comfy_host.engine("comfyui_fgdm.host.family").register()
+    comfy_host.engine("comfyui_fgdm.host.models.family").register()
     assert comfy.supported_models.models == before

@@ -53,7 +53,7 @@ def test_sequential_is_a_chain_of_ksamplers(tiny, factor, depth, net, setup, com
     image = setup.variable("image", seed=9, controls=(setup.graphs.Control(net, "segmentation", 0.8, 0.0, 0.9),))
     found = setup.run(setup.graph(image, deep, seg), "sequential")
     same(found["segmentation"], ksample(comfy_host, tiny.apply(factor), setup, seg))
-    apply = comfy_host.engine("comfyui_fgdm.host.apply").apply_factor
+    apply = comfy_host.engine("comfyui_fgdm.host.models.apply").apply_factor
     model = apply(tiny.model, depth, parents={"segmentation": found["segmentation"]})
     same(found["depth"], ksample(comfy_host, model, setup, deep))
     positive, negative = comfy_host.call(
@@ -122,8 +122,8 @@ def test_every_step_goes_from_parents_to_children(tiny, factor, depth, net, setu
 @pytest.mark.parametrize("view", ["next latent", "predicted x0"])
 def test_a_joint_run_is_the_euler_loop_written_out(tiny, factor, depth, setup, comfy_host, view):
     """Two variables by plain calls of the host's model: the child's adapter is fed what the parent just became."""
-    View = comfy_host.engine("comfyui_fgdm.graph").View
-    apply = comfy_host.engine("comfyui_fgdm.host.apply").apply_factor
+    View = comfy_host.engine("comfyui_fgdm.sampling.graph").View
+    apply = comfy_host.engine("comfyui_fgdm.host.models.apply").apply_factor
     seg, deep = setup.variable("segmentation", factor=factor, cfg=1.0), setup.variable("depth", factor=depth, cfg=1.0)
     found = setup.run(setup.graph(seg, deep), view=View(view))
     sigmas = comfy_host.call("BasicScheduler", model=tiny.model, scheduler="normal", steps=STEPS, denoise=1.0)[0]
@@ -173,7 +173,7 @@ def test_apply_factor_takes_parents_by_order_and_names_what_is_wrong(tiny, facto
 
 
 def test_low_rank_on_the_fly_is_low_rank_in_the_weights(tiny, factor, setup, comfy_host):
-    apply = comfy_host.engine("comfyui_fgdm.host.apply").apply_factor
+    apply = comfy_host.engine("comfyui_fgdm.host.models.apply").apply_factor
     node = setup.variable("segmentation")
     patched = ksample(comfy_host, apply(tiny.model, factor), setup, node)
     on_the_fly = ksample(comfy_host, apply(tiny.model, factor, on_the_fly=True), setup, node)
@@ -235,7 +235,7 @@ def test_a_start_and_a_mask_are_kept(factor, setup):
 
 
 def test_hints_are_refreshed_every_n_steps(factor, net, setup, monkeypatch, comfy_host):
-    hint = comfy_host.engine("comfyui_fgdm.host.hints").Hint
+    hint = comfy_host.engine("comfyui_fgdm.host.graph.hints").Hint
     shown, real = [], hint.show
 
     def spy(self, image, parent):

@@ -14,7 +14,7 @@ def engine(comfy_host):
 @pytest.fixture
 def shown(engine, monkeypatch):
     """The pictures that control nets were shown, in order."""
-    hints, seen = engine("comfyui_fgdm.host.hints"), []
+    hints, seen = engine("comfyui_fgdm.host.graph.hints"), []
     show = hints.Hint.show
 
     def spy(self, image, parent):
@@ -27,7 +27,7 @@ def shown(engine, monkeypatch):
 
 @pytest.fixture
 def picture(engine, setup, net):
-    Shown = engine("comfyui_fgdm.conversion").Shown
+    Shown = engine("comfyui_fgdm.maps.conversion").Shown
 
     def make(parent, colours):
         control = setup.graphs.Control(net, parent, shown=Shown(colours))
@@ -44,7 +44,7 @@ def colours_of(image):
 def test_a_sampled_map_is_shown_as_decode_map_would_paint_it(
     tiny, factor, setup, picture, shown, mode, comfy_host, engine
 ):
-    palettes = engine("comfyui_fgdm.palettes")
+    palettes = engine("comfyui_fgdm.maps.palettes")
     segmentation = setup.variable("segmentation", factor=factor)
     for colours, painted in (("clean", "as read"), ("ADE20K", "ADE20K")):
         shown.clear()
@@ -74,7 +74,7 @@ def test_other_maps_are_shown_as_they_are(tiny, factor, depth, setup, picture, s
 
 
 def test_a_given_map_is_converted_where_ade20k_is_asked_for(setup, picture, shown, engine):
-    palettes, conversion = engine("comfyui_fgdm.palettes"), engine("comfyui_fgdm.conversion")
+    palettes, conversion = engine("comfyui_fgdm.maps.palettes"), engine("comfyui_fgdm.maps.conversion")
     labels = torch.full((1, 64, 64), palettes.COCO.index("dog"))
     labels[:, :30] = palettes.COCO.index("sky-other")
     given = setup.graphs.Given("segmentation", image=palettes.encode(labels))

@@ -14,7 +14,7 @@ DOG, BICYCLE, SKY, GRASS = 17, 1, 156, 123
 
 @pytest.fixture(scope="module")
 def coco(comfy_host):
-    palettes = comfy_host.engine("comfyui_fgdm.palettes")
+    palettes = comfy_host.engine("comfyui_fgdm.maps.palettes")
     names = {label.name: label.index for label in palettes.COCO.labels}
     assert (names["dog"], names["bicycle"]) == (DOG, BICYCLE)
     return SimpleNamespace(palettes=palettes, sky=names["sky-other"], grass=names["grass"], void=palettes.COCO.void)

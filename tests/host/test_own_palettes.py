@@ -81,7 +81,7 @@ def test_a_bad_file_is_named_where_its_palette_is_missed_and_in_the_way_of_nothi
 
 
 def test_decode_map_follows_an_edited_table(comfy_host: Any, folder: Folder) -> None:
-    palettes = comfy_host.engine("comfyui_fgdm.palettes")
+    palettes = comfy_host.engine("comfyui_fgdm.maps.palettes")
     ade, cls = palettes.get("ade20k150"), comfy_host.node("FGDM_DecodeMap")
     train = palettes.encode(torch.full((1, 8, 8), palettes.COCO.index("train")))
 

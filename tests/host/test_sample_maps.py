@@ -61,7 +61,7 @@ def test_candidate_of_any_sampler_is_that_of_core_with_its_seed(tiny, factor, sa
 def test_every_sampler_of_the_host_can_be_classified(tiny):
     import comfy.samplers
 
-    couples = tiny.host.engine("comfyui_fgdm.host.sampling").couples_batch
+    couples = tiny.host.engine("comfyui_fgdm.host.candidates").couples_batch
     names = comfy.samplers.KSampler.SAMPLERS
     coupled = {name for name in names if couples(name)}
     assert {n for n in names if "ancestral" in n or "sde" in n} <= coupled | {"euler_ancestral_cfg_pp"}

@@ -59,7 +59,7 @@ class Released:
 def released(request, sd15, comfy_host, factor_folder, pack_root):
     """One adapter, single precision for one kind and half for the other, in a whole-model .pth, converted by the command."""
     kind = request.param
-    nets = comfy_host.engine("comfyui_fgdm.adapter_nets")
+    nets = comfy_host.engine("comfyui_fgdm.factors.networks")
     shapes = nets.official(nets.AdapterKind(kind)).shapes()
     dtype = torch.float32 if kind == "adapter" else torch.float16
     weights = dict(random_sd15.random_tensors(shapes, 2, dtype))
@@ -80,7 +80,7 @@ def released(request, sd15, comfy_host, factor_folder, pack_root):
 @pytest.fixture(scope="module")
 def net(sd15, comfy_host):
     """A full-size T2I-Adapter: the smallest net that shows the image variable its parent."""
-    nets = comfy_host.engine("comfyui_fgdm.adapter_nets")
+    nets = comfy_host.engine("comfyui_fgdm.factors.networks")
     shapes = nets.official(nets.AdapterKind.PLAIN).shapes() | {"conv_in.weight": (320, 3 * 8 * 8, 3, 3)}
     path = comfy_host.base / "models" / "controlnet" / "random-t2i.safetensors"
     random_sd15.write(path, shapes, seed=3)
@@ -223,7 +223,7 @@ def test_nothing_of_a_factor_stays_in_the_model(sd15, plain, released):
 @pytest.mark.parametrize("released", ["adapter"], indirect=True)
 def test_one_joint_step_of_map_and_image(sd15, released, net, comfy_host):
     """The map's step is KSampler's with the factor; the image's is KSampler's with a control net that sees that map."""
-    graphs, joint = (comfy_host.engine(f"comfyui_fgdm.host.{name}") for name in ("graphs", "joint"))
+    graphs, joint = (comfy_host.engine(f"comfyui_fgdm.host.graph.{name}") for name in ("variables", "joint"))
     prompts = {"positive": sd15.encode("a dog"), "negative": sd15.encode("")}
     common = {"cfg": 3.0, "latent": sd15.latent(1, SIZE), **prompts}
     graph = graphs.Graph(

@@ -55,7 +55,7 @@ def test_two_variables_of_one_model_take_one_call_a_step(factors, setup, watch, 
 
 @pytest.mark.parametrize("view", ["next latent", "predicted x0"])
 def test_two_children_see_their_parent_and_the_picture_joins_them(factors, setup, watch, comfy_host, view):
-    view = comfy_host.engine("comfyui_fgdm.graph").View(view)
+    view = comfy_host.engine("comfyui_fgdm.sampling.graph").View(view)
     model, sizes = watch
     parent = setup.variable("segmentation", factor=factors["segmentation"], model=model, seed=1)
     depth = setup.variable("depth", factor=factors["depth"], model=model, seed=2, text="a car")
@@ -108,7 +108,7 @@ def test_variables_that_differ_are_evaluated_apart(tiny, factor, factors, setup,
 
 
 def test_short_memory_takes_them_apart_for_the_rest_of_the_run(factors, setup, watch, comfy_host, monkeypatch, caplog):
-    together = comfy_host.engine("comfyui_fgdm.host.together")
+    together = comfy_host.engine("comfyui_fgdm.host.graph.together")
     tried = []
 
     def short(*arguments):

@@ -11,8 +11,16 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from comfyui_fgdm import adapter_nets
-from comfyui_fgdm.adapter_nets import Adapter, AdapterKeysError, AdapterKind, AdapterSpec, TimeAdapter, build, detect
+from comfyui_fgdm.factors import networks
+from comfyui_fgdm.factors.networks import (
+    Adapter,
+    AdapterKeysError,
+    AdapterKind,
+    AdapterSpec,
+    TimeAdapter,
+    build,
+    detect,
+)
 
 RELEASED = json.loads((Path(__file__).parent / "data" / "adapter_keys.json").read_text(encoding="utf-8"))
 OFFICIAL = {
@@ -192,7 +200,7 @@ def test_layers_come_from_the_given_namespace() -> None:
     ("width", "groups"), [(320, 32), (64, 32), (96, 32), (48, 24), (20, 10), (34, 17), (37, 1), (1, 1)]
 )
 def test_norm_groups(width: int, groups: int) -> None:
-    assert adapter_nets.norm_groups(width) == groups
+    assert networks.norm_groups(width) == groups
 
 
 def changed(spec: AdapterSpec, **changes: object) -> dict[str, tuple[int, ...]]:

@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from comfyui_fgdm import charts, objects, palettes, recall
+from comfyui_fgdm.maps import palettes
+from comfyui_fgdm.objects import charts, recall, words
 
 DOG, TREE, GRASS = 17, 168, 123
 
@@ -43,7 +44,7 @@ def is_picture(picture: np.ndarray) -> bool:
 
 
 def test_score_chart_shows_every_map_best_first(maps: torch.Tensor, texts: list[str]) -> None:
-    query = objects.from_list("dog, tree")
+    query = words.from_list("dog, tree")
     scores = recall.score(maps, query)
     chart = charts.score_chart(scores, query, palettes.encode(maps), seeds=[7, 8, 2**64 - 1])
     assert is_picture(chart)
@@ -59,7 +60,7 @@ def test_score_chart_shows_every_map_best_first(maps: torch.Tensor, texts: list[
 
 def test_score_chart_of_many_maps_and_objects_stays_bounded(texts: list[str]) -> None:
     names = [x.name for x in palettes.COCO.labels[:91] if x.index not in palettes.COCO.retired][:40]
-    query = objects.from_list(", ".join(names))
+    query = words.from_list(", ".join(names))
     scores = recall.score(torch.zeros(100, 4, 4, dtype=torch.long), query)
     chart = charts.score_chart(scores, query)
     assert chart.shape[0] < 4000 and chart.shape[1] < 2500

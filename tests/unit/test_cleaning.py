@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from comfyui_fgdm import palettes
-from comfyui_fgdm.cleaning import clean
+from comfyui_fgdm.maps import palettes
+from comfyui_fgdm.maps.cleaning import clean
 
 VOID = palettes.COCO.void
 SKY, GRASS, DOG = 156, 123, 17

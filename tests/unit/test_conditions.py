@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from comfyui_fgdm.conditions import MissingParentError, adapter_input
+from comfyui_fgdm.factors.conditions import MissingParentError, adapter_input
 
 X = torch.randn(6, 4, 8, 8)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from comfyui_fgdm import conversion, palettes
-from comfyui_fgdm.conversion import Colours
-from comfyui_fgdm.palettes import COCO, PaletteError
+from comfyui_fgdm.maps import conversion, palettes
+from comfyui_fgdm.maps.conversion import Colours
+from comfyui_fgdm.maps.palettes import COCO, PaletteError
 
 ADE = palettes.get("ade20k150")
 TO_ADE = conversion.table_between(COCO, ADE)

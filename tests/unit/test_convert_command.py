@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from comfyui_fgdm import adapter
 from comfyui_fgdm.__main__ import main
-from comfyui_fgdm.adapter import FactorInfo, TimeAdapter
+from comfyui_fgdm.factors import files
+from comfyui_fgdm.factors.files import FactorInfo, TimeAdapter
 
 INFO = FactorInfo(
     "segmentation", "iconworld", "time_adapter", classes=(0, 1), latent_channels=8, training={"steps": 5}, licence="MIT"
@@ -21,7 +21,7 @@ def source(tmp_path: Path) -> Path:
     """A small factor file with metadata: it converts as the large ones do, in no time."""
     torch.manual_seed(0)
     path = tmp_path / "small.safetensors"
-    adapter.save(path, TimeAdapter((8, 12), 8, 16), INFO)
+    files.save(path, TimeAdapter((8, 12), 8, 16), INFO)
     return path
 
 
@@ -32,7 +32,7 @@ def run(*arguments: object) -> int:
 def test_a_factor_file_is_written_again_as_it_was(source: Path, capsys) -> None:
     target = source.with_name("out.safetensors")
     assert run(source, target) == 0
-    before, after = adapter.read_file(source), adapter.read_file(target)
+    before, after = files.read_file(source), files.read_file(target)
     assert after.info == before.info
     assert all(torch.equal(v, after.adapter[k]) for k, v in before.adapter.items())
     assert target.read_bytes() == source.read_bytes()  # nothing of the time or the place goes into the file
@@ -44,12 +44,12 @@ def test_a_factor_file_is_written_again_as_it_was(source: Path, capsys) -> None:
 def test_what_the_user_says_goes_into_the_metadata(source: Path) -> None:
     target = source.with_name("out.safetensors")
     assert run(source, target, "--variable", "depth", "--size", 512, "--licence", "CC0-1.0", "--half") == 0
-    file = adapter.read_file(target)
+    file = files.read_file(target)
     assert (file.info.variable, file.info.palette, file.info.classes) == ("depth", None, ())
     assert (file.info.trained_size, file.info.licence, file.info.training) == (512, "CC0-1.0", {"steps": 5})
     assert {v.dtype for v in file.adapter.values()} == {torch.float16}
     assert run(target, source.with_name("again.safetensors"), "--variable", "segmentation") == 0
-    assert adapter.read_file(source.with_name("again.safetensors")).info.palette == "coco183"
+    assert files.read_file(source.with_name("again.safetensors")).info.palette == "coco183"
 
 
 def test_an_existing_file_is_overwritten_by_force_only(source: Path, capsys) -> None:
@@ -58,7 +58,7 @@ def test_an_existing_file_is_overwritten_by_force_only(source: Path, capsys) -> 
     assert run(source, target) == 1
     assert target.read_bytes() == b"precious" and "exists already" in capsys.readouterr().err
     assert run(source, target, "--force") == 0
-    assert adapter.read_file(target).info == INFO
+    assert files.read_file(target).info == INFO
     assert sorted(p.name for p in source.parent.iterdir()) == ["out.safetensors", "small.safetensors"]
 
 
@@ -95,7 +95,7 @@ def test_missing_and_damaged_sources(source: Path, capsys) -> None:
 def test_numbers_too_large_for_half_precision_are_refused(tmp_path: Path, capsys) -> None:
     state = TimeAdapter((8, 12), 8, 16).state_dict()
     state["conv_in.bias"] = torch.full((8,), 1e6)
-    adapter.save(tmp_path / "in.safetensors", state, INFO)
+    files.save(tmp_path / "in.safetensors", state, INFO)
     assert run(tmp_path / "in.safetensors", tmp_path / "out.safetensors", "--half") == 1
     assert "conv_in.bias holds NaN, infinity or numbers too large for torch.float16" in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["in.safetensors"]
@@ -106,7 +106,7 @@ def test_a_write_that_fails_leaves_no_half_file(source: Path, capsys, monkeypatc
         Path(path).write_bytes(b"half")
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(adapter, "save_file", full)
+    monkeypatch.setattr(files, "save_file", full)
     assert run(source, source.with_name("out.safetensors")) == 1
     assert "No space left" in capsys.readouterr().err and [p.name for p in source.parent.iterdir()] == [source.name]
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from comfyui_fgdm import adapter
-from comfyui_fgdm.adapter import Adapter, FactorFileError, FactorInfo, LoraPair, TimeAdapter
+from comfyui_fgdm.factors import files
+from comfyui_fgdm.factors.files import Adapter, FactorFileError, FactorInfo, LoraPair, TimeAdapter
 
 INFO = FactorInfo(
     variable="segmentation",
@@ -38,15 +38,15 @@ def module() -> TimeAdapter:
 @pytest.fixture
 def factor(tmp_path: Path, module: TimeAdapter) -> Path:
     path = tmp_path / "factor.safetensors"
-    adapter.save(path, module, INFO)
+    files.save(path, module, INFO)
     return path
 
 
 def test_save_and_load(factor: Path, module: TimeAdapter) -> None:
-    file = adapter.read_file(factor)
+    file = files.read_file(factor)
     assert file.info == INFO and file.lora == {}
     assert all(torch.equal(file.adapter[k], v) for k, v in module.state_dict().items())
-    loaded = adapter.load(factor)
+    loaded = files.load(factor)
     assert loaded.info == INFO and loaded.spec == module.spec and not loaded.training
     assert not any(p.requires_grad for p in loaded.parameters())
     x, emb = torch.randn(1, 8, 8, 8), torch.randn(1, 16)
@@ -56,25 +56,25 @@ def test_save_and_load(factor: Path, module: TimeAdapter) -> None:
 
 def test_half_precision(tmp_path: Path, module: TimeAdapter) -> None:
     path = tmp_path / "half.safetensors"
-    adapter.save(path, module.state_dict(), INFO, dtype=torch.float16)
-    assert {v.dtype for v in adapter.read_file(path).adapter.values()} == {torch.float16}
-    assert {p.dtype for p in adapter.load(path).parameters()} == {torch.float32}
-    assert {p.dtype for p in adapter.load(path, dtype=None).parameters()} == {torch.float16}
+    files.save(path, module.state_dict(), INFO, dtype=torch.float16)
+    assert {v.dtype for v in files.read_file(path).adapter.values()} == {torch.float16}
+    assert {p.dtype for p in files.load(path).parameters()} == {torch.float32}
+    assert {p.dtype for p in files.load(path, dtype=None).parameters()} == {torch.float16}
 
 
 def test_low_rank_changes(tmp_path: Path, module: TimeAdapter) -> None:
     key = "input_blocks.1.1.transformer_blocks.0.attn2.to_q.weight"
     pair = LoraPair(torch.randn(2, 4 * 9), torch.randn(6, 2))
     path = tmp_path / "f.safetensors"
-    adapter.save(path, module, INFO, lora={key: pair})
-    file = adapter.read_file(path)
+    files.save(path, module, INFO, lora={key: pair})
+    file = files.read_file(path)
     assert list(file.lora) == [key] and len(file.adapter) == len(module.state_dict())
     assert torch.equal(file.lora[key].down, pair.down) and torch.equal(file.lora[key].up, pair.up)
-    delta = adapter.lora_delta(file.lora[key], (6, 4, 3, 3))
+    delta = files.lora_delta(file.lora[key], (6, 4, 3, 3))
     torch.testing.assert_close(delta[5, 3, 2, 1], (pair.up[5] * pair.down[:, 3 * 9 + 2 * 3 + 1]).sum())
     for shape in ((6, 4, 3), (4, 6, 3, 3)):
         with pytest.raises(ValueError, match="does not fit"):
-            adapter.lora_delta(pair, shape)
+            files.lora_delta(pair, shape)
 
 
 @pytest.mark.parametrize(("down", "up"), [((2, 4), None), (None, (4, 2)), ((2, 4), (4, 3)), ((2, 4, 1, 1), (4, 2))])
@@ -83,7 +83,7 @@ def test_broken_low_rank_changes_are_refused(tmp_path: Path, module: TimeAdapter
     tensors |= {f"lora.a.weight.{end}": torch.zeros(shape) for end, shape in (("down", down), ("up", up)) if shape}
     save_file(tensors, tmp_path / "f.safetensors", metadata={"fgdm_factor": INFO.to_json()})
     with pytest.raises(FactorFileError, match=r"'a.weight'.*down \[rank, in\]"):
-        adapter.read_file(tmp_path / "f.safetensors")
+        files.read_file(tmp_path / "f.safetensors")
 
 
 def test_released_layout_with_prefix_and_without_metadata(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_released_layout_with_prefix_and_without_metadata(tmp_path: Path) -> Non
     tensors |= {"model.diffusion_model.out.2.bias": torch.zeros(4), "first_stage_model.x": torch.zeros(1)}
     path = tmp_path / "fgdm_seg.safetensors"
     save_file(tensors, path)
-    file = adapter.read_file(path)
+    file = files.read_file(path)
     assert set(file.adapter) == set(network.state_dict())
     assert (file.info.variable, file.info.base_family, file.info.kind) == ("segmentation", "sd15", "adapter")
     assert 0 in file.info.classes and 11 not in file.info.classes and 182 not in file.info.classes
@@ -107,21 +107,21 @@ def test_released_checkpoint_as_pickle(tmp_path: Path) -> None:
     zeros = {k: torch.zeros(1).expand(v.shape) for k, v in network.state_dict().items()}  # one number a tensor on disk
     tensors = {f"model.diffusion_model.adapter.{k}": v for k, v in zeros.items()}
     torch.save({"state_dict": tensors, "epoch": 3}, tmp_path / "fgdm_seg.pth")
-    file = adapter.read_file(tmp_path / "fgdm_seg.pth")
+    file = files.read_file(tmp_path / "fgdm_seg.pth")
     assert set(file.adapter) == set(zeros) and file.info.kind == "time_adapter"
 
 
 def test_an_unknown_adapter_without_metadata_is_refused(tmp_path: Path, module: TimeAdapter) -> None:
     save_file(module.state_dict(), tmp_path / "x.safetensors")
     with pytest.raises(FactorFileError, match=r"levels of \(8, 12\) channels.*no metadata 'fgdm_factor'"):
-        adapter.read_file(tmp_path / "x.safetensors")
+        files.read_file(tmp_path / "x.safetensors")
 
 
 def test_a_missing_file_says_where_factors_belong(tmp_path: Path) -> None:
     with pytest.raises(FactorFileError, match=r"nothing\.safetensors: no such file.*fgdm_factors"):
-        adapter.read_file(tmp_path / "nothing.safetensors")
+        files.read_file(tmp_path / "nothing.safetensors")
     with pytest.raises(FactorFileError, match="no such file"):
-        adapter.read_file(tmp_path)
+        files.read_file(tmp_path)
 
 
 def test_wrong_weights_inside_a_factor_are_named(tmp_path: Path, module: TimeAdapter) -> None:
@@ -130,7 +130,7 @@ def test_wrong_weights_inside_a_factor_are_named(tmp_path: Path, module: TimeAda
     def refused(tensors: dict, message: str, info: str = INFO.to_json()) -> None:
         save_file(tensors, path, metadata={"fgdm_factor": info})
         with pytest.raises(FactorFileError, match=message):
-            adapter.read_file(path)
+            files.read_file(path)
 
     refused({**state, "body.1.in_layers.2.bias": torch.zeros(9)}, r"in_layers.2.bias is \(9,\), expected \(8,\)")
     refused({k: v for k, v in state.items() if k != "conv_in.bias"}, "missing: conv_in.bias.*damaged factor file")
@@ -174,7 +174,7 @@ def test_bad_metadata_is_refused_by_field(tmp_path: Path, module: TimeAdapter, t
     path = tmp_path / "f.safetensors"
     save_file(module.state_dict(), path, metadata={"fgdm_factor": text})
     with pytest.raises(FactorFileError, match=r"bad metadata 'fgdm_factor'") as error:
-        adapter.read_file(path)
+        files.read_file(path)
     assert message in str(error.value)
 
 
@@ -204,9 +204,9 @@ def test_metadata_of_earlier_versions_is_read() -> None:
 def test_save_refuses_what_could_not_be_read_and_keeps_the_old_file(factor: Path, module: TimeAdapter) -> None:
     before = factor.read_bytes()
     with pytest.raises(FactorFileError, match=r"says time_adapter for 8 .* adapter for 4"):
-        adapter.save(factor, Adapter((8, 12)), INFO)
+        files.save(factor, Adapter((8, 12)), INFO)
     with pytest.raises(FactorFileError, match="left over"):
-        adapter.save(factor, {**module.state_dict(), "extra": torch.zeros(1)}, INFO)
+        files.save(factor, {**module.state_dict(), "extra": torch.zeros(1)}, INFO)
     assert factor.read_bytes() == before
     assert os.listdir(factor.parent) == [factor.name]
 
@@ -215,5 +215,5 @@ def test_save_refuses_what_could_not_be_read_and_keeps_the_old_file(factor: Path
 def test_blocks_a_level_are_kept_by_the_metadata(tmp_path: Path, widths: tuple[int, ...], blocks: int) -> None:
     """They cannot be told from the weights where widths repeat."""
     network = Adapter(widths, blocks=blocks)
-    adapter.save(tmp_path / "f.safetensors", network, FactorInfo("depth", "iconworld", palette=None, blocks=blocks))
-    assert adapter.load(tmp_path / "f.safetensors").spec == network.spec
+    files.save(tmp_path / "f.safetensors", network, FactorInfo("depth", "iconworld", palette=None, blocks=blocks))
+    assert files.load(tmp_path / "f.safetensors").spec == network.spec

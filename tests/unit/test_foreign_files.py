@@ -12,8 +12,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from comfyui_fgdm import adapter
-from comfyui_fgdm.adapter import FactorFileError, FactorInfo, TimeAdapter
+from comfyui_fgdm.factors import files
+from comfyui_fgdm.factors.files import FactorFileError, FactorInfo, TimeAdapter
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def module() -> TimeAdapter:
 @pytest.fixture
 def factor(tmp_path: Path, module: TimeAdapter) -> Path:
     path = tmp_path / "factor.safetensors"
-    adapter.save(path, module, FactorInfo("segmentation", "iconworld", "time_adapter", latent_channels=8))
+    files.save(path, module, FactorInfo("segmentation", "iconworld", "time_adapter", latent_channels=8))
     return path
 
 
@@ -37,19 +37,19 @@ def test_pickles_that_are_no_factor_are_refused_and_never_run(tmp_path: Path, mo
     for legacy in (False, True):
         torch.save({"state_dict": Bomb()}, path, _use_new_zipfile_serialization=not legacy)
         with pytest.raises(FactorFileError, match="cannot be read as tensors alone.*pickle"):
-            adapter.read_file(path)
+            files.read_file(path)
         assert not (tmp_path / "exploded").exists()
     torch.save(module.state_dict(), path)
     with pytest.raises(FactorFileError, match="no metadata"):
-        adapter.read_file(path)
+        files.read_file(path)
     for raw in ([1, 2], {"state_dict": 5}, {}):
         torch.save(raw, path)
         with pytest.raises(FactorFileError, match="a file without tensors"):
-            adapter.read_file(path)
+            files.read_file(path)
     for content in (b"", b"hello", b"PK\x03\x04" + b"\0" * 99):
         path.write_bytes(content)
         with pytest.raises(FactorFileError, match="cannot be read as tensors alone"):
-            adapter.read_file(path)
+            files.read_file(path)
 
 
 def header(names: dict[str, object], body: bytes = b"") -> bytes:
@@ -80,7 +80,7 @@ def test_files_that_are_no_safetensors(tmp_path: Path, content: bytes, seems: st
     path = tmp_path / "factor.safetensors"
     path.write_bytes(content)
     with pytest.raises(FactorFileError, match="not a readable safetensors file") as error:
-        adapter.read_file(path)
+        files.read_file(path)
     assert seems in str(error.value) and str(path) in str(error.value)
 
 
@@ -89,7 +89,7 @@ def test_a_factor_cut_anywhere_is_refused(factor: Path) -> None:
     for length in {0, 1, 7, 8, 9, 100, len(whole) // 2, len(whole) - 1}:
         factor.write_bytes(whole[:length])
         with pytest.raises(FactorFileError):
-            adapter.read_file(factor)
+            files.read_file(factor)
 
 
 def test_flipped_bytes_give_a_factor_or_a_factor_file_error(factor: Path) -> None:
@@ -101,7 +101,7 @@ def test_flipped_bytes_give_a_factor_or_a_factor_file_error(factor: Path) -> Non
             damaged[random.randrange(min(len(whole), 2500))] = random.randrange(256)
         factor.write_bytes(damaged)
         try:
-            adapter.read_file(factor)
+            files.read_file(factor)
         except FactorFileError:
             refused += 1
     assert refused > 150
@@ -131,5 +131,5 @@ def test_foreign_weights_are_named(tmp_path: Path, names: list[str], seems: str)
     path = tmp_path / "foreign.safetensors"
     save_file({name: torch.zeros(2, 2) for name in names}, path)
     with pytest.raises(FactorFileError, match="no FG-DM adapter") as error:
-        adapter.read_file(path)
+        files.read_file(path)
     assert seems in str(error.value) and "body.N" in str(error.value)

@@ -6,7 +6,7 @@ import random
 import pytest
 import torch
 
-from comfyui_fgdm.graph import GraphError, Variable, View, euler_next, evaluate, order, waves
+from comfyui_fgdm.sampling.graph import GraphError, Variable, View, euler_next, evaluate, order, waves
 
 CHAIN = (
     Variable("image", ("normal", "segmentation")),

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from comfyui_fgdm import adapter, checkpoints
-from comfyui_fgdm.adapter import Adapter, FactorFileError
-from comfyui_fgdm.checkpoints import CheckpointError
+from comfyui_fgdm.factors import checkpoints, files
+from comfyui_fgdm.factors.checkpoints import CheckpointError
+from comfyui_fgdm.factors.files import Adapter, FactorFileError
 
 CALLS: list[str] = []
 
@@ -97,7 +97,7 @@ def test_beside_the_weights_they_are_left_out_and_not_run(installed, state, tmp_
         CALLS.clear()  # pickling asks classes for their methods
         with checkpoints.open_file(tmp_path / "x.pth") as checkpoint:
             assert len(checkpoint.inert) == 1
-            assert adapter.read(checkpoint).info.kind == "adapter"
+            assert files.read(checkpoint).info.kind == "adapter"
     finally:
         sys.path.remove(str(tmp_path))
     assert not (tmp_path / "exploded").exists() and "evil_on_disk" not in sys.modules
@@ -111,7 +111,7 @@ def test_in_place_of_the_weights_they_are_refused_and_not_run(installed, state, 
         torch.save(content, tmp_path / "x.pth", _use_new_zipfile_serialization=not legacy)
         CALLS.clear()
         with pytest.raises(FactorFileError, match=reasons):
-            adapter.read_file(tmp_path / "x.pth")
+            files.read_file(tmp_path / "x.pth")
     assert not (tmp_path / "exploded").exists()
 
 

@@ -7,11 +7,14 @@ import pytest
 import torch
 from torch import nn
 
-from comfyui_fgdm.iconworld import data, depth, evaluate_depth, losses, truth
-from comfyui_fgdm.iconworld.autoencoder import PatchEncoder
-from comfyui_fgdm.iconworld.networks import ControlNet
-from comfyui_fgdm.iconworld.parts import Base
-from comfyui_fgdm.iconworld.scenes import World
+from comfyui_fgdm.iconworld.family import data, depth
+from comfyui_fgdm.iconworld.family.autoencoder import PatchEncoder
+from comfyui_fgdm.iconworld.family.networks import ControlNet
+from comfyui_fgdm.iconworld.family.parts import Base
+from comfyui_fgdm.iconworld.measure import evaluate_depth
+from comfyui_fgdm.iconworld.world import truth
+from comfyui_fgdm.iconworld.world.scenes import World
+from comfyui_fgdm.training import objective
 from tools.toy_icons import toy_bank
 
 
@@ -31,8 +34,8 @@ def shard() -> data.Shard:
 
 
 def test_shards_hold_the_true_depth(shard) -> None:
-    from comfyui_fgdm.iconworld.draw import draw_scene
-    from comfyui_fgdm.iconworld.scenes import sample_layout
+    from comfyui_fgdm.iconworld.world.draw import draw_scene
+    from comfyui_fgdm.iconworld.world.scenes import sample_layout
 
     scenes = (draw_scene(sample_layout(seed, World(), toy_bank()), toy_bank()) for seed in range(70, 90))
     near = [1 - truth.depth(scene) for scene in scenes if min(scene.visible) >= 0.33][:6]
@@ -54,7 +57,7 @@ def test_the_parent_is_seen_clean_at_its_level_and_not_at_all() -> None:
     mean, spread = seen[~absent].flatten(1).mean(1), seen[~absent].flatten(1).std(1)
     clean = (mean > 0.8) & (spread < 0.25)
     assert clean.float().mean().item() == pytest.approx(0.57, abs=0.08), "half, and those at a low level"
-    a = losses.alphas()[700].item()
+    a = objective.alphas()[700].item()
     assert (~clean).any() and spread.max() < 3 * (1 - a) ** 0.5, "no noisier than the variable's own level"
 
 

@@ -8,13 +8,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from comfyui_fgdm import palettes
-from comfyui_fgdm.iconworld import autoencoder, data, judge, losses, parts, run
-from comfyui_fgdm.iconworld.captions import make_caption
-from comfyui_fgdm.iconworld.draw import draw_scene
-from comfyui_fgdm.iconworld.networks import ControlNet, TextEncoder, UNet
-from comfyui_fgdm.iconworld.parts import Base, Factor, Image
-from comfyui_fgdm.iconworld.scenes import World, sample_layout
+from comfyui_fgdm.iconworld.family import autoencoder, data, judge, parts
+from comfyui_fgdm.iconworld.family.networks import ControlNet, TextEncoder, UNet
+from comfyui_fgdm.iconworld.family.parts import Base, Factor, Image
+from comfyui_fgdm.iconworld.world.captions import make_caption
+from comfyui_fgdm.iconworld.world.draw import draw_scene
+from comfyui_fgdm.iconworld.world.scenes import World, sample_layout
+from comfyui_fgdm.maps import palettes
+from comfyui_fgdm.training import loop, objective
 from tools.toy_icons import toy_bank
 
 torch.set_num_threads(1)
@@ -80,13 +81,13 @@ def test_the_exported_autoencoder_is_the_same_function(fitted):
 
 def test_v_prediction_inverts():
     x0, noise, t = torch.randn(6, 4, 5, 5), torch.randn(6, 4, 5, 5), torch.tensor([0, 10, 300, 600, 900, 999])
-    x, v = losses.noised(x0, noise, t)
-    torch.testing.assert_close(losses.predicted_x0(x, v, t), x0, atol=1e-5, rtol=1e-5)
+    x, v = objective.noised(x0, noise, t)
+    torch.testing.assert_close(objective.predicted_x0(x, v, t), x0, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(x.square() + v.square(), x0.square() + noise.square(), atol=1e-4, rtol=1e-4)
 
 
 def test_the_schedule_is_stable_diffusion_s():
-    a = losses.alphas()
+    a = objective.alphas()
     assert a[0].item() == pytest.approx(0.99915, abs=1e-5)
     assert a[999].item() == pytest.approx(0.0046601, rel=1e-3)
 
@@ -97,11 +98,11 @@ def test_grounding_by_hand():
     perfect = torch.zeros(1, 64, 3)
     perfect[0, :32, 1] = 1
     perfect[0, 32:, 0] = 1
-    assert losses.grounding([perfect], masks).item() == pytest.approx(0, abs=1e-6)
+    assert objective.grounding([perfect], masks).item() == pytest.approx(0, abs=1e-6)
     uniform = torch.full((1, 64, 3), 1 / 3)
     expected = (1 - 0.5) ** 2 + 0.3 * np.log(3)
-    assert losses.grounding([uniform, uniform], masks).item() == pytest.approx(expected, abs=1e-5)
-    assert losses.grounding([uniform], torch.zeros(1, 3, 16, 16)).item() == 0
+    assert objective.grounding([uniform, uniform], masks).item() == pytest.approx(expected, abs=1e-5)
+    assert objective.grounding([uniform], torch.zeros(1, 3, 16, 16)).item() == 0
 
 
 def test_control_and_adapter_start_and_change_as_they_should():
@@ -177,24 +178,24 @@ def toy_loss(model):
 
 
 def test_a_resumed_run_is_the_unbroken_one(tmp_path):
-    budget = run.Budget(samples=8 * 300, batch=8, lr=0.05, warmup=10)
+    budget = loop.Budget(samples=8 * 300, batch=8, lr=0.05, warmup=10)
     torch.manual_seed(0)
     whole, broken = Toy(), Toy()
     broken.load_state_dict(whole.state_dict())
-    records = list(run.train("toy", whole, toy_loss(whole), budget, tmp_path / "a", seed=3))
+    records = list(loop.train("toy", whole, toy_loss(whole), budget, tmp_path / "a", seed=3))
     assert records[-1]["loss"] < 0.01 < records[0]["loss"]
-    stopped = run.train("toy", broken, toy_loss(broken), budget, tmp_path / "b", seed=3, stop_after=0.05)
+    stopped = loop.train("toy", broken, toy_loss(broken), budget, tmp_path / "b", seed=3, stop_after=0.05)
     list(stopped)
     again = Toy()
-    list(run.train("toy", again, toy_loss(again), budget, tmp_path / "b", seed=3))
+    list(loop.train("toy", again, toy_loss(again), budget, tmp_path / "b", seed=3))
     torch.testing.assert_close(again.line.weight, whole.line.weight, atol=0, rtol=0)
     assert json.loads((tmp_path / "a" / "toy.log.jsonl").read_text().splitlines()[-1])["step"] == 300
-    averaged = run.load_ema(Toy(), tmp_path / "a" / "toy.pt")
+    averaged = loop.load_ema(Toy(), tmp_path / "a" / "toy.pt")
     torch.testing.assert_close(averaged.line.weight, whole.line.weight, atol=0, rtol=0)
 
 
 def test_the_rate_falls_to_zero_and_starts_anew():
-    budget = run.Budget(samples=8 * 100, batch=8, lr=2.0, warmup=4, restart=8 * 40)
+    budget = loop.Budget(samples=8 * 100, batch=8, lr=2.0, warmup=4, restart=8 * 40)
     rates = [budget.rate(step) for step in range(100)]
     for first, last in ((0, 40), (40, 100)):
         cycle = rates[first:last]
@@ -202,7 +203,7 @@ def test_the_rate_falls_to_zero_and_starts_anew():
         assert 1.9 < max(cycle) <= 2.0 and cycle.index(max(cycle)) <= 4
         assert cycle[-1] < 0.005
     assert rates[70] == pytest.approx(1.0), "half-way down the second cosine"
-    once = run.Budget(samples=8 * 100, batch=8, lr=2.0, warmup=4)
+    once = loop.Budget(samples=8 * 100, batch=8, lr=2.0, warmup=4)
     assert once.rate(50) == pytest.approx(1.0)
 
 
@@ -257,7 +258,7 @@ def test_slots_and_coverage_sum_to_the_picture():
 def test_judge_files_are_checked(tmp_path):
     from safetensors.torch import save_file
 
-    from comfyui_fgdm.iconworld import export
+    from comfyui_fgdm.iconworld.family import export
 
     model = judge.Judge(5)
     export.write(tmp_path / "judge.safetensors", model.state_dict(), {"classes": [0, 17, 123, 156, 168]})
@@ -269,8 +270,9 @@ def test_judge_files_are_checked(tmp_path):
 
 
 def test_held_out_prompts_are_held_out_and_within_the_vocabulary():
-    from comfyui_fgdm.iconworld import evaluate, text
-    from comfyui_fgdm.iconworld.scenes import held_out
+    from comfyui_fgdm.iconworld.family import text
+    from comfyui_fgdm.iconworld.measure import evaluate
+    from comfyui_fgdm.iconworld.world.scenes import held_out
 
     entries = evaluate.prompts(240)
     things, classes = set(World().things), set(World().classes)
@@ -288,10 +290,10 @@ def test_a_whole_recipe_in_miniature(tmp_path, monkeypatch):
     from dataclasses import replace
 
     from comfyui_fgdm.iconworld import __main__ as command
-    from comfyui_fgdm.iconworld import export, recipes, sample, shipped
+    from comfyui_fgdm.iconworld.family import export, recipes, sample, shipped
 
     monkeypatch.setattr(command, "_bank", lambda folder: toy_bank())
-    small = {part: run.Budget(samples=8, batch=4, lr=1e-3, warmup=1) for part in recipes.PARTS}
+    small = {part: loop.Budget(samples=8, batch=4, lr=1e-3, warmup=1) for part in recipes.PARTS}
     recipe = replace(recipes.CPU, scenes=1, pool=8, rank=4, budgets=small)
     monkeypatch.setattr(command, "SHARD", 8)
     monkeypatch.setitem(recipes.RECIPES, "cpu", recipe)
@@ -333,7 +335,7 @@ def test_an_interrupted_write_leaves_nothing_that_is_read(tmp_path, monkeypatch)
 
 
 def test_a_recipe_can_be_tried_at_a_share():
-    from comfyui_fgdm.iconworld import recipes
+    from comfyui_fgdm.iconworld.family import recipes
 
     small = recipes.CPU.scaled(0.01)
     assert (small.scenes, small.pool) == (640, 200)

@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from comfyui_fgdm import palettes
-from comfyui_fgdm.iconworld import classes, text, truth
-from comfyui_fgdm.iconworld.captions import make_caption, vocabulary
-from comfyui_fgdm.iconworld.draw import STUFF_ENTITY, draw_scene, stuff_entity
-from comfyui_fgdm.iconworld.scenes import World, held_out, sample_layout
+from comfyui_fgdm.iconworld.family import text
+from comfyui_fgdm.iconworld.world import classes, truth
+from comfyui_fgdm.iconworld.world.captions import make_caption, vocabulary
+from comfyui_fgdm.iconworld.world.draw import STUFF_ENTITY, draw_scene, stuff_entity
+from comfyui_fgdm.iconworld.world.scenes import World, held_out, sample_layout
+from comfyui_fgdm.maps import palettes
 from tools.toy_icons import toy_bank
 
 BANK = toy_bank()

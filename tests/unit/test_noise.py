@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comfyui_fgdm import noise
+from comfyui_fgdm.sampling import noise
 
 SHAPE = (4, 5, 6)
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comfyui_fgdm import objects, palettes, vocabulary
-from comfyui_fgdm.objects import ObjectMode, ObjectsError
+from comfyui_fgdm.maps import palettes
+from comfyui_fgdm.objects import vocabulary, words
+from comfyui_fgdm.objects.words import ObjectMode, ObjectsError
 
 TABLE = json.loads((palettes.DATA_DIR / "coco_synonyms.json").read_text(encoding="utf-8"))
 CAPTIONS = json.loads((Path(__file__).parent / "data" / "captions.json").read_text(encoding="utf-8"))["captions"]
@@ -18,12 +19,12 @@ DRAWABLE = [x.name for x in palettes.COCO.labels if x.index not in palettes.COCO
 
 
 def names(text: str, mode: ObjectMode = ObjectMode.PROMPT) -> tuple[str, ...]:
-    return objects.parse(text, mode).names
+    return words.parse(text, mode).names
 
 
 @pytest.mark.parametrize("name", DRAWABLE)
 def test_every_class_can_be_asked_for_by_its_name(name: str) -> None:
-    item = objects.from_list(name).items[0]
+    item = words.from_list(name).items[0]
     assert palettes.COCO.index(name) in (item.label, *item.also)
 
 
@@ -100,37 +101,37 @@ def test_prompts(text: str, expected: tuple[str, ...]) -> None:
     ],
 )
 def test_negated_objects_are_not_required(text: str, required: tuple[str, ...], absent: set[str]) -> None:
-    query = objects.from_prompt(text)
+    query = words.from_prompt(text)
     assert query.names == required
     assert {phrase for phrase, why in query.excluded if "absent" in why} == absent
 
 
 def test_retired_classes_are_excluded_with_the_reason_or_have_an_alias() -> None:
-    query = objects.from_prompt("a hat, a plate and a blender beside a mirror, a desk, a door and a window")
+    query = words.from_prompt("a hat, a plate and a blender beside a mirror, a desk, a door and a window")
     assert query.names == ("mirror-stuff", "desk-stuff", "door-stuff", "window-other")
     assert [phrase for phrase, _ in query.excluded] == ["hat", "plate", "blender"]
     assert all("no regions" in why for _, why in query.excluded)
 
 
 def test_phrases_and_unmatched_words_are_reported() -> None:
-    query = objects.from_prompt("Two puppies chase a unicorn over the lawn")
+    query = words.from_prompt("Two puppies chase a unicorn over the lawn")
     assert [(item.phrase, item.name) for item in query.items] == [("puppies", "dog"), ("lawn", "grass")]
     assert query.unmatched == ("chase", "unicorn")
-    report = objects.describe(query)
+    report = words.describe(query)
     assert "dog (from 'puppies')" in report and "unicorn" in report
 
 
 def test_lists() -> None:
-    query = objects.from_list("dog, a small bicycle; 2 trees\nunicorn, dog house, light,, ")
+    query = words.from_list("dog, a small bicycle; 2 trees\nunicorn, dog house, light,, ")
     assert query.names == ("dog", "bicycle", "tree", "light")
     assert query.unmatched == ("unicorn", "dog house")
-    assert objects.from_list(query.text).labels == query.labels
+    assert words.from_list(query.text).labels == query.labels
 
 
 def test_a_list_entry_counts_by_its_last_words() -> None:
-    assert objects.from_list("big red fire truck").names == ("truck",)
+    assert words.from_list("big red fire truck").names == ("truck",)
     with pytest.raises(ObjectsError):
-        objects.from_list("truck of a unicorn")
+        words.from_list("truck of a unicorn")
 
 
 @pytest.mark.parametrize(
@@ -145,7 +146,7 @@ def test_a_list_entry_counts_by_its_last_words() -> None:
 def test_auto_mode_reads_a_list_where_it_looks_like_one(text: str, mode: ObjectMode) -> None:
     def outcome(how: ObjectMode) -> object:
         try:
-            return objects.parse(text, how)
+            return words.parse(text, how)
         except ObjectsError as error:
             return str(error)
 
@@ -153,9 +154,9 @@ def test_auto_mode_reads_a_list_where_it_looks_like_one(text: str, mode: ObjectM
 
 
 def test_modes_are_their_names() -> None:
-    assert objects.parse("dog", "list") == objects.parse("dog", ObjectMode.LIST)
+    assert words.parse("dog", "list") == words.parse("dog", ObjectMode.LIST)
     with pytest.raises(ValueError, match="sentence"):
-        objects.parse("dog", "sentence")
+        words.parse("dog", "sentence")
 
 
 @pytest.mark.parametrize("text", ["", "   \n", ",;,", "a unicorn", "42", "\u732b", "no dogs"])
@@ -164,41 +165,41 @@ def test_nothing_to_look_for_is_an_error_that_says_what_to_write(text: str) -> N
         if text == "no dogs" and mode is ObjectMode.LIST:
             continue  # a list has no negation: its head is the dog
         with pytest.raises(ObjectsError, match="dog, bicycle, tree") as error:
-            objects.parse(text, mode)
+            words.parse(text, mode)
         assert not text.strip(" \n,;") or text.strip() in str(error.value)
 
 
 def test_a_long_text_is_shortened_in_the_error() -> None:
     with pytest.raises(ObjectsError) as error:
-        objects.from_prompt("unicorn " * 1000)
+        words.from_prompt("unicorn " * 1000)
     assert len(str(error.value)) < 300
 
 
 def test_thousand_words() -> None:
-    query = objects.from_prompt(" ".join(f"a {name} and" for name in DRAWABLE * 4))
+    query = words.from_prompt(" ".join(f"a {name} and" for name in DRAWABLE * 4))
     assert len(query.labels) == len(set(query.labels)) > 100
 
 
 def test_restrict_moves_what_a_factor_cannot_draw() -> None:
-    query = objects.from_prompt("a dog, a plant and a brick wall near a bicycle")
+    query = words.from_prompt("a dog, a plant and a brick wall near a bicycle")
     assert query.names == ("dog", "potted plant", "wall-brick", "bicycle")
     classes = [palettes.COCO.index(name) for name in ("dog", "plant-other", "bush", "wall-other")]
-    small = objects.restrict(query, classes)
+    small = words.restrict(query, classes)
     assert small.names == ("dog", "plant-other", "wall-other")
     assert small.items[1].also == (palettes.COCO.index("bush"),)
     assert small.excluded == (("bicycle", "the factor was not trained to draw 'bicycle'"),)
-    assert objects.restrict(query, ()) == query
-    assert objects.restrict(small, classes) == small
+    assert words.restrict(query, ()) == query
+    assert words.restrict(small, classes) == small
 
 
 def test_restrict_to_nothing_names_what_the_factor_can_draw() -> None:
     with pytest.raises(ObjectsError, match=r"none of: dog; write some of these instead: bicycle, car"):
-        objects.restrict(objects.from_list("dog"), [2, 1])
+        words.restrict(words.from_list("dog"), [2, 1])
 
 
 def test_restrict_does_not_name_one_label_twice() -> None:
-    query = objects.from_list("bush, plant")
-    assert objects.restrict(query, [96]).names == ("bush",)
+    query = words.from_list("bush, plant")
+    assert words.restrict(query, [96]).names == ("bush",)
 
 
 @settings(max_examples=150, deadline=None)
@@ -206,18 +207,18 @@ def test_restrict_does_not_name_one_label_twice() -> None:
 def test_any_text_gives_a_query_or_an_objects_error(text: str) -> None:
     for mode in ObjectMode:
         try:
-            query = objects.parse(text, mode)
+            query = words.parse(text, mode)
         except ObjectsError:
             continue
         assert query.items and len(set(query.labels)) == len(query.labels)
         assert not set(query.labels) & {*palettes.COCO.retired, palettes.COCO.void}
-        objects.describe(query)
+        words.describe(query)
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.sampled_from(DRAWABLE), min_size=1, max_size=8, unique=True))
 def test_lists_of_class_names_read_back(chosen: list[str]) -> None:
-    query = objects.from_list("; ".join(chosen))
+    query = words.from_list("; ".join(chosen))
     for name in chosen:
         index = palettes.COCO.index(name)
         assert any(index in (item.label, *item.also) for item in query.items)

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from comfyui_fgdm import objects
-from comfyui_fgdm.iconworld import captions, classes, scenes
+from comfyui_fgdm.iconworld.world import captions, classes, scenes
+from comfyui_fgdm.objects import words
 
 BANK = {
     thing.index: [
@@ -27,7 +27,7 @@ def test_captions_give_back_the_classes_they_name(name: str) -> None:
     seen: set[int] = set()
     for seed in range(200):
         caption = captions.make_caption(scenes.sample_layout(seed, world, BANK), seed)
-        query = objects.restrict(objects.from_prompt(caption.text), world.classes)
+        query = words.restrict(words.from_prompt(caption.text), world.classes)
         assert set(query.labels) == set(caption.named), caption.text
         seen.update(caption.named)
     assert seen == set(world.classes)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from comfyui_fgdm import conversion, own_files, palettes
-from comfyui_fgdm.conversion import Colours
-from comfyui_fgdm.factor_info import FactorInfo
-from comfyui_fgdm.palettes import COCO, PaletteError
+from comfyui_fgdm.factors.info import FactorInfo
+from comfyui_fgdm.maps import conversion, own_files, palettes
+from comfyui_fgdm.maps.conversion import Colours
+from comfyui_fgdm.maps.palettes import COCO, PaletteError
 
 ADE = palettes.get("ade20k150")
 PETS = {

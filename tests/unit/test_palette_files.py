@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from comfyui_fgdm import palettes
-from comfyui_fgdm.palettes import PaletteError
+from comfyui_fgdm.maps import palettes
+from comfyui_fgdm.maps.palettes import PaletteError
 
 SHARED = {("ade20k150", 48): 6}
 """Labels that are read as another one, since both have one colour: skyscraper as road."""

@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comfyui_fgdm import palettes
-from comfyui_fgdm.palettes import COCO, PaletteError
+from comfyui_fgdm.maps import palettes
+from comfyui_fgdm.maps.palettes import COCO, PaletteError
 
 
 def voc_colour(index: int) -> tuple[int, int, int]:

@@ -7,8 +7,8 @@ import colorsys
 import pytest
 import torch
 
-from comfyui_fgdm import variables
-from comfyui_fgdm.maps import MapError, pose
+from comfyui_fgdm.maps import kinds, pose
+from comfyui_fgdm.maps.pictures import MapError
 from comfyui_fgdm.maps.pose import BODY, COLOURS, FINGERS, JOINTS, LIMBS, Poses
 
 SIDE = 512
@@ -166,7 +166,7 @@ def test_wholebody_points_are_reordered() -> None:
     assert out[0, BODY + 21 : BODY + 42, 0].tolist() == list(range(112, 133))  # right hand
     assert out[0, BODY + 42 :, 0].tolist() == list(range(23, 91))  # face
     assert out[0, JOINTS.index("right ankle"), 0] == 16
-    assert variables.get("pose").to_picture(Poses(out[None] / 133, 8, 8)).shape == (1, 8, 8, 3)
+    assert kinds.get("pose").to_picture(Poses(out[None] / 133, 8, 8)).shape == (1, 8, 8, 3)
 
 
 def test_wrong_keypoints_are_refused() -> None:

@@ -10,9 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comfyui_fgdm import objects, recall
-from comfyui_fgdm.objects import ObjectItem, ObjectQuery, ObjectsError
-from comfyui_fgdm.recall import PresenceRule, Scores
+from comfyui_fgdm.objects import recall, words
+from comfyui_fgdm.objects.recall import PresenceRule, Scores
+from comfyui_fgdm.objects.words import ObjectItem, ObjectQuery, ObjectsError
 
 DOG, BICYCLE, TREE, GRASS, VOID = 17, 1, 168, 123, 182
 
@@ -153,7 +153,7 @@ def test_best_refuses_to_keep_what_is_not_there(k: int) -> None:
 
 def test_json_is_plain_and_says_what_was_found() -> None:
     labels = torch.cat([canvas(), canvas((DOG, 2, 2, 20, 20), (0, 40, 40, 9, 9))])
-    asked = objects.from_prompt("a dog and a bicycle, no cats, unicorn")
+    asked = words.from_prompt("a dog and a bicycle, no cats, unicorn")
     scores = recall.score(labels, asked)
     data = json.loads(json.dumps(recall.to_json(scores, asked, seeds=[2**64 - 1, 2**64])))
     assert data["best"] == [1, 0] and data["best_recall"] == 0.5 and data["mean_recall"] == 0.25

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from comfyui_fgdm.palettes import COCO
-from comfyui_fgdm.recall import PresenceRule
-from comfyui_fgdm.regions import find_regions, to_segs
+from comfyui_fgdm.maps.palettes import COCO
+from comfyui_fgdm.maps.regions import find_regions, to_segs
+from comfyui_fgdm.objects.recall import PresenceRule
 
 DOG, CAT, GRASS = 17, 16, 123
 ALL = PresenceRule(min_area=0.0, erode=0)

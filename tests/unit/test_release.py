@@ -13,8 +13,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from comfyui_fgdm import adapter, release
-from comfyui_fgdm.adapter import FactorFileError
+from comfyui_fgdm.factors import convert, files
+from comfyui_fgdm.factors.files import FactorFileError
 
 PREFIX = "model.diffusion_model.adapter."
 WIDTHS = (320, 320, 640, 640, 1280, 1280, 1280, 1280)  # of the eight blocks
@@ -134,9 +134,9 @@ def test_converted_factors_compute_what_the_release_computes(kind, sd_state, scr
     else:
         torch.save({"state_dict": state}, source)
     lines: list[str] = []
-    info = release.convert(source, target, release.Wishes(), lines.append)
+    info = convert.convert(source, target, convert.Wishes(), lines.append)
 
-    module = adapter.load(target)
+    module = files.load(target)
     assert module.info == info and [p.name for p in scratch.glob("seg*")] == ["seg.safetensors"]
     assert (info.variable, info.base_family, info.kind, info.palette) == ("segmentation", "sd15", kind, "coco183")
     assert (info.parents, info.trained_size, info.prediction_type, info.null_condition) == ((), 256, "eps", False)
@@ -195,7 +195,7 @@ def test_whole_models_with_another_adapter_are_refused_by_key(sd_state, zeros, t
     source, target = tmp_path / "x.pth", tmp_path / "x.safetensors"
     torch.save({"state_dict": change({**sd_state, **zeros})}, source)
     with pytest.raises(FactorFileError, match=message) as error:
-        release.convert(source, target, release.Wishes(), lambda _: None)
+        convert.convert(source, target, convert.Wishes(), lambda _: None)
     assert str(source) in str(error.value) and not target.exists()
 
 
@@ -203,7 +203,7 @@ def test_an_embedding_of_another_width_is_refused(sd_state, tmp_path: Path) -> N
     shapes = {k: (s[0], 1024) if "emb_layers.1.weight" in k else s for k, s in release_shapes("time_adapter").items()}
     torch.save({"state_dict": {PREFIX + k: torch.zeros(1).expand(s) for k, s in shapes.items()}}, tmp_path / "x.pth")
     with pytest.raises(FactorFileError, match="a timestep embedding of 1024, but no metadata"):
-        adapter.read_file(tmp_path / "x.pth")
+        files.read_file(tmp_path / "x.pth")
 
 
 @pytest.mark.parametrize("channels", [64, 192])
@@ -212,7 +212,7 @@ def test_a_t2i_adapter_is_told_apart_by_what_it_reads(zeros, tmp_path: Path, cha
     state["conv_in.weight"] = torch.zeros(1).expand(320, channels, 3, 3)
     torch.save(state, tmp_path / "t2iadapter.pth")
     with pytest.raises(FactorFileError, match=rf"a T2I-Adapter.*{channels} channels.*Load ControlNet Model"):
-        adapter.read_file(tmp_path / "t2iadapter.pth")
+        files.read_file(tmp_path / "t2iadapter.pth")
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_a_t2i_adapter_is_told_apart_by_what_it_reads(zeros, tmp_path: Path, cha
 def test_foreign_pickles_are_named(tmp_path: Path, names: list[str], seems: str) -> None:
     torch.save({"state_dict": {name: torch.zeros(2) for name in names}}, tmp_path / "foreign.ckpt")
     with pytest.raises(FactorFileError, match="no FG-DM adapter") as error:
-        adapter.read_file(tmp_path / "foreign.ckpt")
+        files.read_file(tmp_path / "foreign.ckpt")
     assert seems in str(error.value)
 
 
@@ -240,11 +240,11 @@ def test_a_truncated_download_is_refused(sd_state, zeros, tmp_path: Path, share:
     whole = source.read_bytes()
     source.write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(FactorFileError, match="empty file" if share == 0 else "cut off or damaged"):
-        release.convert(source, tmp_path / "x.safetensors", release.Wishes(), lambda _: None)
+        convert.convert(source, tmp_path / "x.safetensors", convert.Wishes(), lambda _: None)
     assert [p.name for p in tmp_path.iterdir()] == ["fgdm_seg.pth"]
 
 
 def test_the_release_without_its_base_and_without_the_prefix(zeros, tmp_path: Path) -> None:
     torch.save({k.removeprefix(PREFIX): v for k, v in zeros.items()}, tmp_path / "adapter.pt")
-    file = adapter.read_file(tmp_path / "adapter.pt")
+    file = files.read_file(tmp_path / "adapter.pt")
     assert len(file.adapter) == 38 and json.loads(file.info.to_json())["base_family"] == "sd15"

@@ -7,10 +7,10 @@ import dataclasses
 import pytest
 import torch
 
-from comfyui_fgdm import palettes, variables
-from comfyui_fgdm.adapter import FactorInfo
-from comfyui_fgdm.maps import MapError, normal, sketch
-from comfyui_fgdm.variables import VariableError, VariableKind
+from comfyui_fgdm.factors.info import FactorInfo, variable_of
+from comfyui_fgdm.maps import kinds, normal, palettes, sketch
+from comfyui_fgdm.maps.kinds import VariableError, VariableKind
+from comfyui_fgdm.maps.pictures import MapError
 
 
 def eight_bits(picture: torch.Tensor) -> torch.Tensor:
@@ -23,42 +23,42 @@ def pixel(*rgb: float) -> torch.Tensor:
 
 
 def test_the_known_variables() -> None:
-    assert variables.names() == ("depth", "normal", "pose", "segmentation", "sketch")
-    for name in variables.names():
-        kind = variables.get(name)
-        assert kind.name == name and kind is variables.find(name)
+    assert kinds.names() == ("depth", "normal", "pose", "segmentation", "sketch")
+    for name in kinds.names():
+        kind = kinds.get(name)
+        assert kind.name == name and kind is kinds.find(name)
         assert kind.controlnets and kind.expects and kind.about and kind.values
         assert all(model.startswith(("control_v11", "control_sd15")) for model in kind.controlnets)
 
 
 def test_an_unknown_variable_names_the_known_ones() -> None:
-    assert variables.find("smell") is None
+    assert kinds.find("smell") is None
     with pytest.raises(
         VariableError, match="unknown variable 'smell'; known: depth, normal, pose, segmentation, sketch"
     ):
-        variables.get("smell")
+        kinds.get("smell")
 
 
 def test_user_code_can_add_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(variables, "_KINDS", dict(variables._KINDS))
+    monkeypatch.setattr(kinds, "_KINDS", dict(kinds._KINDS))
     heat = VariableKind(
         "heat", "Heat", "warm is bright", "float [B, H, W]", draw=lambda v: v[..., None].repeat(1, 1, 1, 3)
     )
-    variables.register(heat)
-    variables.register(heat)  # a module that is imported twice
-    assert variables.get("heat").to_picture(torch.ones(1, 2, 2)).shape == (1, 2, 2, 3)
+    kinds.register(heat)
+    kinds.register(heat)  # a module that is imported twice
+    assert kinds.get("heat").to_picture(torch.ones(1, 2, 2)).shape == (1, 2, 2, 3)
     assert FactorInfo("heat", "sd15", palette=None).variable == "heat"
     with pytest.raises(ValueError, match="palette must be null: heat maps"):
         FactorInfo("heat", "sd15")
     with pytest.raises(VariableError, match="'heat' already"):
-        variables.register(dataclasses.replace(heat, title="Warmth"))
+        kinds.register(dataclasses.replace(heat, title="Warmth"))
     for name in ("", "Heat", "2d", "a b", "a.b"):
         with pytest.raises(VariableError, match="lower-case word"):
-            variables.register(dataclasses.replace(heat, name=name))
+            kinds.register(dataclasses.replace(heat, name=name))
 
 
 def test_segmentation_reads_its_labels_back() -> None:
-    kind = variables.get("segmentation")
+    kind = kinds.get("segmentation")
     labels = torch.randint(0, 182, (2, 16, 16))
     picture = kind.to_picture(labels)
     assert picture.shape == (2, 16, 16, 3) and torch.equal(kind.to_values(eight_bits(picture)), labels)
@@ -66,21 +66,21 @@ def test_segmentation_reads_its_labels_back() -> None:
 
 def test_a_factors_own_classes_are_the_ones_that_are_read() -> None:
     info = FactorInfo("segmentation", "sd15", classes=(0, 168))
-    kind = variables.of_factor(info)
+    kind = variable_of(info)
     bed = palettes.encode(torch.full((1, 2, 2), 64), palettes.COCO)  # nearest of 0 and 168: 0
-    assert variables.get("segmentation").to_values(bed).unique().tolist() == [64]
+    assert kinds.get("segmentation").to_values(bed).unique().tolist() == [64]
     assert kind.to_values(bed).unique().tolist() == [0]
     assert torch.equal(kind.to_picture(torch.full((1, 2, 2), 64)), bed)
-    assert kind.controlnets == variables.get("segmentation").controlnets
+    assert kind.controlnets == kinds.get("segmentation").controlnets
     depth = FactorInfo("depth", "sd15", palette=None)
-    assert variables.of_factor(depth) is variables.get("depth")
+    assert variable_of(depth) is kinds.get("depth")
     with pytest.raises(VariableError, match="unknown variable 'smell'"):
-        variables.of_factor(FactorInfo("smell", "sd15", palette=None))
+        variable_of(FactorInfo("smell", "sd15", palette=None))
 
 
 @pytest.mark.parametrize("name", ["depth", "sketch"])
 def test_grey_variables(name: str) -> None:
-    kind = variables.get(name)
+    kind = kinds.get(name)
     values = torch.rand(2, 5, 7)
     picture = kind.to_picture(values)
     assert picture.shape == (2, 5, 7, 3) and picture.dtype == torch.float32
@@ -93,9 +93,9 @@ def test_grey_variables(name: str) -> None:
 
 def test_near_is_bright_and_lines_are_white() -> None:
     near_far = torch.tensor([[[1.0, 0.0]]])
-    assert variables.get("depth").to_picture(near_far)[0, 0, :, 1].tolist() == [1, 0]
+    assert kinds.get("depth").to_picture(near_far)[0, 0, :, 1].tolist() == [1, 0]
     line_paper = torch.tensor([[[1.0, 0.0]]])
-    assert variables.get("sketch").to_picture(line_paper)[0, 0, :, 1].tolist() == [1, 0]
+    assert kinds.get("sketch").to_picture(line_paper)[0, 0, :, 1].tolist() == [1, 0]
     ink_on_paper = torch.cat([pixel(0, 0, 0), pixel(1, 1, 1)], 2)
     assert sketch.read(ink_on_paper, dark_lines=True)[0, 0].tolist() == [1, 0]
 
@@ -105,7 +105,7 @@ def test_near_is_bright_and_lines_are_white() -> None:
     [((0, 0, 1), (0.5, 0.5, 1)), ((1, 0, 0), (1, 0.5, 0.5)), ((0, 1, 0), (0.5, 1, 0.5)), ((-1, 0, 0), (0, 0.5, 0.5))],
 )
 def test_normals_are_blue_ahead_red_left_green_up(faces: tuple, rgb: tuple) -> None:
-    kind = variables.get("normal")
+    kind = kinds.get("normal")
     vector = torch.tensor(faces, dtype=torch.float32).view(1, 1, 1, 3)
     torch.testing.assert_close(kind.to_picture(vector), pixel(*rgb))
     torch.testing.assert_close(kind.to_picture(7 * vector), pixel(*rgb))
@@ -113,7 +113,7 @@ def test_normals_are_blue_ahead_red_left_green_up(faces: tuple, rgb: tuple) -> N
 
 
 def test_normals_survive_eight_bits_and_come_back_with_length_one() -> None:
-    kind = variables.get("normal")
+    kind = kinds.get("normal")
     vectors = torch.nn.functional.normalize(torch.randn(1, 64, 64, 3), dim=-1)
     back = kind.to_values(eight_bits(kind.to_picture(vectors)))
     torch.testing.assert_close(back.norm(dim=-1), torch.ones(1, 64, 64))
@@ -132,11 +132,11 @@ def test_pixels_without_direction_face_the_viewer() -> None:
 
 def test_wrong_shapes_are_refused() -> None:
     for name in ("depth", "sketch", "normal"):
-        kind = variables.get(name)
+        kind = kinds.get(name)
         for picture in (torch.zeros(4, 4, 3), torch.zeros(1, 4, 4, 4), torch.zeros(1, 4, 4, 3, dtype=torch.uint8)):
             with pytest.raises(MapError, match=r"float pictures \[B, H, W, 3\]"):
                 kind.to_values(picture)
         with pytest.raises(MapError, match=r"as float \[B, H, W"):
             kind.to_picture(torch.zeros(4, 4))
     with pytest.raises(VariableError, match="pose maps can be drawn from keypoints.*not read"):
-        variables.get("pose").to_values(torch.zeros(1, 4, 4, 3))
+        kinds.get("pose").to_values(torch.zeros(1, 4, 4, 3))

@@ -1,0 +1,1 @@
+"""Condition factors as files and networks: adapters, their metadata, conversion of released checkpoints."""

@@ -1,0 +1,121 @@
+"""What a factor file says about itself: the JSON metadata beside the weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ..maps import kinds, palettes
+from .networks import AdapterKind
+
+
+@dataclass(frozen=True)
+class FactorInfo:
+    """What a factor draws and which base it was trained on.
+
+    variable: what is drawn, e.g. "segmentation"; see ``maps.kinds``. parents: variables it is conditioned on, beside
+    the text. kind: ``AdapterKind`` value. palette: name of the palette of the maps (None for maps without classes).
+    classes: label indices it was trained to draw (ascending; empty = unknown, any). trained_size: side of the
+    training pictures in pixels. base_family: the frozen base, e.g. "sd15" or "iconworld". latent_channels: what its
+    first layer reads, the channels of all its latents together. prediction_type: "eps" or "v", of the base. licence:
+    of these weights, an SPDX name if there is one. training: free JSON record (steps, seed, data, machine ...).
+    blocks: residual blocks a level. null_condition: its parents were left out (zeros) in a part of its training, so
+    that it can be guided away from "no parents"; false for a factor without parents.
+    """
+
+    variable: str
+    base_family: str
+    kind: str = AdapterKind.PLAIN.value
+    parents: tuple[str, ...] = ()
+    palette: str | None = palettes.COCO.name
+    classes: tuple[int, ...] = ()
+    trained_size: int = 256
+    latent_channels: int = 4
+    prediction_type: str = "eps"
+    licence: str = ""
+    training: dict = field(default_factory=dict, hash=False)
+    blocks: int = 2
+    null_condition: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("variable", "base_family", "licence"):
+            self._require(name, isinstance(getattr(self, name), str), "a text")
+        for name in ("variable", "base_family"):
+            self._require(name, bool(getattr(self, name)), "a text that is not empty")
+        for name in ("trained_size", "latent_channels", "blocks"):
+            self._require(name, _is_whole(getattr(self, name)) and getattr(self, name) >= 1, "a whole number >= 1")
+        self._require("kind", self.kind in [k.value for k in AdapterKind], "'adapter' or 'time_adapter'")
+        self._require("prediction_type", self.prediction_type in ["eps", "v"], "'eps' or 'v'")
+        self._require("training", isinstance(self.training, dict), "a JSON object")
+        self._require("parents", _all(self.parents, lambda p: isinstance(p, str)), "a list of texts")
+        own = len(set(self.parents)) == len(self.parents) and self.variable not in self.parents
+        self._require("parents", own, f"other variables than {self.variable!r}, each once")
+        self._require("null_condition", isinstance(self.null_condition, bool), "true or false")
+        guided = bool(self.parents) or not self.null_condition
+        self._require("null_condition", guided, "false where there are no parents")
+        self._require("classes", _all(self.classes, _is_whole), "a list of whole numbers")
+        self._require("palette", self.palette is None or isinstance(self.palette, str), "a text or null")
+        known = kinds.find(self.variable)
+        classless = known is not None and known.palette is None
+        self._require("palette", self.palette is None or not classless, f"null: {self.variable} maps have no classes")
+        object.__setattr__(self, "parents", tuple(self.parents))
+        object.__setattr__(self, "classes", tuple(sorted(set(self.classes))))
+        if self.palette is not None:
+            palettes.get(self.palette).check(self.classes or None)
+        self._require("classes", self.palette is not None or not self.classes, "empty where there is no palette")
+
+    def _require(self, name: str, fine: bool, what: str) -> None:
+        if not fine:
+            raise ValueError(f"{name} must be {what}, got {getattr(self, name)!r}")
+
+    def to_json(self) -> str:
+        """One line of JSON; ``from_json`` reads it back to an equal value."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> FactorInfo:
+        """Inverse of ``to_json``; unknown fields (of later versions) are ignored. ValueError says what is wrong."""
+        try:
+            raw = json.loads(text)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise ValueError(f"not JSON: {error}") from None
+        if not isinstance(raw, dict):
+            raise ValueError(f"expected a JSON object, got {type(raw).__name__}")
+        known = {f.name for f in dataclasses.fields(cls)}
+        try:
+            return cls(**{k: v for k, v in raw.items() if k in known})
+        except TypeError as error:
+            raise ValueError(str(error)) from None
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _all(values: object, test: Callable[[object], bool]) -> bool:
+    return isinstance(values, (list, tuple)) and all(map(test, values))
+
+
+def variable_of(info: FactorInfo) -> kinds.VariableKind:
+    """The variable that a factor draws, with the factor's own palette and classes; VariableError if it is not known."""
+    kind = kinds.get(info.variable)
+    if info.palette is None or kind.palette is None:
+        return kind
+    palette = palettes.get(info.palette)
+    read = kind.read and functools.partial(kind.read, palette=palette, classes=info.classes or None)
+    return dataclasses.replace(
+        kind, palette=info.palette, read=read, draw=functools.partial(kind.draw, palette=palette)
+    )
+
+
+OFFICIAL_INFO = FactorInfo(
+    variable="segmentation",
+    base_family="sd15",
+    classes=tuple(c for c in range(182) if c not in palettes.COCO.retired),
+    licence="CreativeML-Open-RAIL-M",
+    training={"note": "no metadata in the file: assumed to be the segmentation factor of the FG-DM release"},
+)
+"""What a file without metadata is taken for if it has exactly the widths of the released adapters."""

@@ -1,0 +1,1 @@
+"""Runs of factor graphs: variables, hints between them, joint and sequential guiders."""

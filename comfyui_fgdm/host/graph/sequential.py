@@ -1,0 +1,70 @@
+"""The guider that samples the variables of a factor graph one after another."""
+
+from __future__ import annotations
+
+import comfy.samplers
+import torch
+
+from ..models.apply import apply_factor
+from ..progress import GraphProgress
+from .hints import Hint, given_latent, given_picture, with_hints
+from .variables import Graph, Sampled, pack, unpack
+
+
+class SequentialGuider(comfy.samplers.CFGGuider):
+    """GUIDER that samples the variables of a graph one after another, each by a run of its own.
+
+    A variable may have a sampler and sigmas of its own; the others use those of the run.
+    """
+
+    def __init__(self, graph: Graph, vae):
+        self.graph, self.vae, self.nodes = graph, vae, graph.sampled()
+        super().__init__(self.nodes[0].model)
+        self.cfg = self.nodes[-1].cfg
+
+    def sample(
+        self, noise, latent_image, sampler, sigmas, denoise_mask=None, callback=None, disable_pbar=False, seed=None
+    ):  # fmt: skip
+        starts, noises = unpack(latent_image), unpack(noise)
+        masks = unpack(denoise_mask) if denoise_mask is not None else [None] * len(starts)
+        schedules = [self._schedule(node, sigmas) for node in self.nodes]
+        total = sum(max(0, len(schedule) - 1) for schedule in schedules)
+        progress = GraphProgress(self.nodes[0].model, callback)
+        values: dict[str, torch.Tensor] = {}
+        done: list[torch.Tensor] = [torch.zeros_like(start) for start in starts]
+        before = 0
+        for k, node in enumerate(self.nodes):
+            guider = comfy.samplers.CFGGuider(self._model(node, values))
+            hints = [Hint(control) for control in node.controls]
+            guider.set_conds(with_hints(node.positive, hints), with_hints(node.negative, hints))
+            for hint in hints:
+                hint.show(self._picture(hint.parent, values), self.graph[hint.parent])
+            guider.set_cfg(node.cfg)
+
+            def step(number, x0, x, _total, k=k, before=before):
+                progress.step(before + number, pack([*done[:k], x0, *done[k + 1 :]]), x, total)
+
+            done[k] = guider.sample(
+                noises[k], starts[k], node.sampler or sampler, schedules[k], masks[k], step, disable_pbar, node.seed
+            ).to(starts[k].dtype)  # fmt: skip
+            values[node.name] = done[k]
+            before += max(0, len(schedules[k]) - 1)
+        return pack(done)
+
+    def _schedule(self, node: Sampled, sigmas: torch.Tensor) -> torch.Tensor:
+        own = sigmas if node.sigmas is None else node.sigmas
+        if node.denoise >= 1.0:
+            return own
+        level = node.model.get_model_object("model_sampling").percent_to_sigma(1.0 - node.denoise)
+        return own[own <= level * (1 + 1e-5)]
+
+    def _model(self, node: Sampled, values: dict[str, torch.Tensor]):
+        if node.factor is None:
+            return node.model
+        parents = {
+            name: values[name] if name in values else given_latent(self.graph[name], self.vae) for name in node.reads
+        }
+        return apply_factor(node.model, node.factor, node.strength, parents=parents)
+
+    def _picture(self, name: str, values: dict[str, torch.Tensor]) -> torch.Tensor:
+        return self.vae.decode(values[name]) if name in values else given_picture(self.graph[name], self.vae)

@@ -1,0 +1,1 @@
+"""The embedded family: networks, recipes, training of its parts, files."""

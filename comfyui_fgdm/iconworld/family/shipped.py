@@ -1,0 +1,94 @@
+"""The shipped files as plain torch modules, for measuring without the host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from ...factors.files import FactorInfo, lora_delta, module_of, read_file
+from . import depth, export
+from .autoencoder import Decoder, decoder_from
+from .networks import UNET, ControlNet, UNetConfig
+from .parts import Base
+from .sample import Velocity
+
+_TEXT = "cond_stage_model.transformer.text_model."
+_UNET = "model.diffusion_model."
+_VAE = "first_stage_model."
+
+
+@dataclass(frozen=True)
+class Family:
+    """base: text encoder and UNet; decoder: latents to pictures; info: of the segmentation factor; control: its image
+    factor; depth_factor: (x, t, context, parent's latent) to v; depth_control: the depth image factor."""
+
+    base: Base
+    decoder: Decoder
+    info: FactorInfo
+    factor: Velocity
+    control: ControlNet
+    depth_factor: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+    depth_control: ControlNet
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        """B x C x h x w -> B x 8h x 8w x 3 in 0..1, through 8 bits as a saved picture would be."""
+        pictures = self.decoder(latents).clamp(0, 1).permute(0, 2, 3, 1)
+        return (pictures * 255).round() / 255
+
+    def image(self, hint: Tensor | None, depth_hint: Tensor | None = None) -> Velocity:
+        """The image factors under pictures of a segmentation map, a depth map, or both: B x H x W x 3 in 0..1."""
+        pairs = [(net, one) for net, one in ((self.control, hint), (self.depth_control, depth_hint)) if one is not None]
+        with torch.no_grad():
+            guided = [(net, net.input_hint_block(torch.cat([one, one]).permute(0, 3, 1, 2))) for net, one in pairs]
+
+        def velocity(x: Tensor, t: Tensor, context: Tensor) -> Tensor:
+            skips, middles = zip(*(net(x, seen, t, context) for net, seen in guided), strict=True)
+            total = [sum(parts[1:], parts[0]) for parts in zip(*skips, strict=True)]
+            return self.base.unet(x, t, context, control=(total, sum(middles[1:], middles[0])))
+
+        return velocity
+
+    def depth(self, parent: Tensor) -> Velocity:
+        """The depth factor below segmentation latents B x C x h x w; without the prompt it sees none of them (guidance)."""
+        seen = torch.cat([parent, torch.zeros_like(parent)])
+        return lambda x, t, context: self.depth_factor(x, t, context, seen)
+
+
+def _part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value.float() for key, value in state.items() if key.startswith(prefix)}
+
+
+def load(config: UNetConfig = UNET, use_lora: bool = True, root: Path = export.WEIGHTS) -> Family:
+    """Read the family below `root`; config: of the recipe it was made by; use_lora: False leaves the base as it is."""
+    files = export.files(root)
+    state = load_file(files.base)
+    base = Base(config).eval()
+    base.text.load_state_dict(_part(state, _TEXT))
+    base.unet.load_state_dict(_part(state, _UNET))
+    weights = dict(base.unet.named_parameters())
+
+    def factor_of(path: Path) -> tuple[FactorInfo, Callable[..., Tensor]]:
+        file = read_file(path)
+        module = module_of(file)
+        pairs = file.lora.items() if use_lora else ()
+        changed = {key: weights[key].detach() + lora_delta(pair, weights[key].shape) for key, pair in pairs}
+
+        def factor(x: Tensor, t: Tensor, context: Tensor, seen: Tensor | None = None) -> Tensor:
+            features = module(x if seen is None else seen, base.unet.embed(t))
+            return torch.func.functional_call(base.unet, changed, (x, t, context), {"features": features})
+
+        return file.info, factor
+
+    control = ControlNet(config).eval()
+    control.load_state_dict({key: value.float() for key, value in load_file(files.image).items()})
+    info, factor = factor_of(files.factor)
+    return Family(
+        base, decoder_from(_part(state, _VAE)), info, factor, control, factor_of(files.depth)[1],
+        depth.control_from(load_file(files.depth_image), base),
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Measurements of the embedded family on held-out prompts and scenes."""

@@ -1,0 +1,153 @@
+"""Object recall of maps: which required objects are there, and which of N maps is best.
+
+recall = |required and present| / |required| (FG-DM paper, section 4.2, which leaves the presence rule open).
+A colour that only appears on blended edges is not an object, so presence asks for area after an erosion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import torch
+
+from ..maps import palettes
+from ..maps.presence import RULE, PresenceRule, solid
+from ..sampling.noise import SEED_MODULUS
+from .words import ObjectQuery, ObjectsError
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of B maps against K required objects.
+
+    recall: float32 [B], 0..1. present: bool [B, K]. area: float32 [B, K], share of the map after erosion.
+    spurious: int64 [B], number of classes that are present but not required (void never counts).
+    spurious_labels: those classes, one tuple a map.
+    """
+
+    recall: torch.Tensor
+    present: torch.Tensor
+    area: torch.Tensor
+    spurious: torch.Tensor
+    spurious_labels: tuple[tuple[int, ...], ...] = ()
+
+
+def class_areas(labels: torch.Tensor, rule: PresenceRule = RULE, size: int = len(palettes.COCO)) -> torch.Tensor:
+    """Share of each class after erosion: int [B, H, W] -> float32 [B, size]."""
+    _check(labels)
+    flat = torch.where(solid(labels.float(), rule.erode), labels.long(), size).flatten(1)
+    counts = torch.stack([torch.bincount(row, minlength=size + 1)[:size] for row in flat])
+    return counts.float() / flat.shape[1]
+
+
+def presence(
+    labels: torch.Tensor, query: ObjectQuery, rule: PresenceRule = RULE, palette: palettes.Palette = palettes.COCO
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which items of the query are in which map: int [B, H, W] -> (present bool [B, K], area float32 [B, K]).
+
+    The mask of an item is the union of its label and the labels that count as well.
+    """
+    areas = class_areas(labels, rule, len(palette))
+    columns = []
+    for item in query.items:
+        if item.also:
+            mask = torch.isin(labels, torch.tensor((item.label, *item.also), device=labels.device))
+            columns.append((solid(mask.float(), rule.erode) & mask).flatten(1).float().mean(1))
+        else:
+            columns.append(areas[:, item.label])
+    area = torch.stack(columns, 1) if columns else areas[:, :0]
+    return _is_present(area, rule), area
+
+
+def score(
+    labels: torch.Tensor,
+    query: ObjectQuery,
+    rule: PresenceRule = RULE,
+    palette: palettes.Palette = palettes.COCO,
+) -> Scores:
+    """Object recall of label maps int [B, H, W]; ObjectsError if the query has no items."""
+    if not query.items:
+        raise ObjectsError("there are no objects to look for: recall needs at least one")
+    present, area = presence(labels, query, rule, palette)
+    wanted = {label for item in query.items for label in (item.label, *item.also)} | {palette.void}
+    found = _is_present(class_areas(labels, rule, len(palette)), rule)
+    extra = tuple(tuple(c for c in row.nonzero().flatten().tolist() if c not in wanted) for row in found)
+    return Scores(
+        recall=present.float().mean(1),
+        present=present,
+        area=area,
+        spurious=torch.tensor([len(row) for row in extra], dtype=torch.int64),
+        spurious_labels=extra,
+    )
+
+
+def ranking(scores: Scores) -> list[int]:
+    """Map indices, best first: higher recall; then fewer spurious classes; then the larger smallest area among
+    the objects that are present; then the lower index."""
+
+    def key(i: int) -> tuple[float, int, float, int]:
+        areas = scores.area[i][scores.present[i]]
+        smallest = float(areas.min()) if len(areas) else 0.0
+        return -float(scores.recall[i]), int(scores.spurious[i]), -smallest, i
+
+    return sorted(range(len(scores.recall)), key=key)
+
+
+def best(scores: Scores, k: int = 1) -> torch.Tensor:
+    """Indices of the k best maps, best first, int64 [k]; ValueError unless 1 <= k <= number of maps."""
+    count = len(scores.recall)
+    if not 1 <= k <= count:
+        raise ValueError(f"cannot keep {k} of {count} maps: keep 1..{count}")
+    return torch.tensor(ranking(scores)[:k], dtype=torch.int64)
+
+
+def to_json(
+    scores: Scores,
+    query: ObjectQuery,
+    seeds: Sequence[int] | None = None,
+    rule: PresenceRule = RULE,
+    palette: palettes.Palette = palettes.COCO,
+) -> dict:
+    """Plain numbers, texts, lists and dicts, ready for ``json.dumps``.
+
+    seeds: one a map, or None if unknown. ``best`` lists the map indices, best first; shares are of the map's area.
+    """
+    count = len(scores.recall)
+    if seeds is not None and len(seeds) != count:
+        raise ValueError(f"{len(seeds)} seeds for {count} maps")
+    order = ranking(scores)
+    maps = []
+    for i in range(count):
+        there = scores.present[i].tolist()
+        maps.append(
+            {
+                "index": i,
+                "seed": None if seeds is None else int(seeds[i]) % SEED_MODULUS,
+                "recall": round(float(scores.recall[i]), 6),
+                "rank": order.index(i) + 1,
+                "present": [name for name, yes in zip(query.names, there, strict=True) if yes],
+                "missing": [name for name, yes in zip(query.names, there, strict=True) if not yes],
+                "areas": {name: round(float(a), 6) for name, a in zip(query.names, scores.area[i], strict=True)},
+                "spurious": [palette.labels[c].name for c in scores.spurious_labels[i]],
+            }
+        )
+    return {
+        "objects": [{"phrase": item.phrase, "label": item.label, "name": item.name} for item in query.items],
+        "unmatched": list(query.unmatched),
+        "excluded": [{"phrase": phrase, "why": why} for phrase, why in query.excluded],
+        "rule": asdict(rule),
+        "mean_recall": round(float(scores.recall.mean()), 6) if count else None,
+        "best_recall": round(float(scores.recall.max()), 6) if count else None,
+        "best": order,
+        "maps": maps,
+    }
+
+
+def _check(labels: torch.Tensor) -> None:
+    if labels.ndim != 3 or labels.is_floating_point() or labels.numel() == 0:
+        raise ValueError(f"expected label maps [B, H, W] of whole numbers, got {labels.dtype} {tuple(labels.shape)}")
+
+
+def _is_present(area: torch.Tensor, rule: PresenceRule) -> torch.Tensor:
+    return (area > 0) & (area >= rule.min_area)

@@ -1,0 +1,1 @@
+"""The training loop and its objective; never imported by nodes at start-up."""
