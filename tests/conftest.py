@@ -56,3 +56,18 @@ def api_workflow() -> Callable[[str], Prompt]:
         return copy.deepcopy(loaded[name])
 
     return load
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Seconds a file of tests took, set-up of shared fixtures included, the slowest first."""
+    seconds: dict[str, float] = {}
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if hasattr(report, "duration") and hasattr(report, "nodeid"):
+                file = report.nodeid.partition("::")[0]
+                seconds[file] = seconds.get(file, 0.0) + report.duration
+    slowest = sorted(seconds.items(), key=lambda pair: -pair[1])[:25]
+    if sum(seconds.values()) > 30:
+        terminalreporter.section(f"seconds a file, of {sum(seconds.values()):.0f} in all")
+        for file, spent in slowest:
+            terminalreporter.write_line(f"{spent:7.1f}  {file}")

@@ -184,8 +184,10 @@ def test_a_resumed_run_is_the_unbroken_one(tmp_path):
     broken.load_state_dict(whole.state_dict())
     records = list(loop.train("toy", whole, toy_loss(whole), budget, tmp_path / "a", seed=3))
     assert records[-1]["loss"] < 0.01 < records[0]["loss"]
-    stopped = loop.train("toy", broken, toy_loss(broken), budget, tmp_path / "b", seed=3, stop_after=0.05)
-    list(stopped)
+    stopped = loop.train("toy", broken, toy_loss(broken), budget, tmp_path / "b", seed=3, log_every=70)
+    assert next(stopped)["step"] == 70
+    stopped.close()
+    assert loop.spent(tmp_path / "b" / "toy.pt")[0] == 70
     again = Toy()
     list(loop.train("toy", again, toy_loss(again), budget, tmp_path / "b", seed=3))
     torch.testing.assert_close(again.line.weight, whole.line.weight, atol=0, rtol=0)

@@ -43,14 +43,14 @@ def test_cpu_classes_are_far_apart_in_colour():
         assert np.abs(rgb[a] - rgb[b]).max() >= 64, (a, b)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_labels_follow_from_entities(seed):
-    scene = scene_of(seed)
-    of_entity = {number: i.index for number, i in enumerate(scene.layout.instances, 1)}
-    of_entity |= {stuff_entity(stuff.index): stuff.index for stuff in classes.STUFF}
-    for entity in np.unique(scene.entities):
-        assert set(np.unique(scene.labels[scene.entities == entity])) == {of_entity[int(entity)]}
-    assert set(np.unique(scene.labels)) <= set(WORLD.classes)
+def test_labels_follow_from_entities():
+    for seed in SEEDS:
+        scene = scene_of(seed)
+        of_entity = {number: i.index for number, i in enumerate(scene.layout.instances, 1)}
+        of_entity |= {stuff_entity(stuff.index): stuff.index for stuff in classes.STUFF}
+        for entity in np.unique(scene.entities):
+            assert set(np.unique(scene.labels[scene.entities == entity])) == {of_entity[int(entity)]}
+        assert set(np.unique(scene.labels)) <= set(WORLD.classes)
 
 
 def test_visible_share_is_what_later_things_leave_over():
@@ -88,47 +88,47 @@ def test_the_splits_share_no_combination():
     assert 0.08 < np.mean([held_out(c) for c in combinations]) < 0.18
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_captions_name_what_is_there(seed):
-    scene = scene_of(seed)
-    caption = make_caption(scene.layout, seed)
-    drawn = (
-        {i.index for i in scene.layout.instances}
-        | {e.index for e in scene.layout.elements}
-        | {scene.layout.ground, scene.layout.top}
-    )
-    assert {i.index for i in scene.layout.instances} <= set(caption.named) <= drawn
-    names: dict[str, set[int]] = {}
-    for known in (*classes.THINGS, *classes.STUFF):
-        own = known.phrases if isinstance(known, classes.Stuff) else [name for pair in known.words for name in pair]
-        for word in " ".join([*own, *(name + "s" for name in own)]).split():
-            names.setdefault(word, set()).add(known.index)
-    for word in caption.words:
-        labels = {
-            int(np.unique(scene.labels[scene.entities == e])[0]) for e in word.refers if (scene.entities == e).any()
-        }
-        if word.refers and word.text not in classes.TINTS:
-            assert labels <= names[word.text], (word, labels)
-        if word.text in names:
-            assert word.refers, f"{word.text} refers to nothing"
+def test_captions_name_what_is_there():
+    for seed in SEEDS:
+        scene = scene_of(seed)
+        caption = make_caption(scene.layout, seed)
+        drawn = (
+            {i.index for i in scene.layout.instances}
+            | {e.index for e in scene.layout.elements}
+            | {scene.layout.ground, scene.layout.top}
+        )
+        assert {i.index for i in scene.layout.instances} <= set(caption.named) <= drawn
+        names: dict[str, set[int]] = {}
+        for known in (*classes.THINGS, *classes.STUFF):
+            own = known.phrases if isinstance(known, classes.Stuff) else [name for pair in known.words for name in pair]
+            for word in " ".join([*own, *(name + "s" for name in own)]).split():
+                names.setdefault(word, set()).add(known.index)
+        for word in caption.words:
+            labels = {
+                int(np.unique(scene.labels[scene.entities == e])[0]) for e in word.refers if (scene.entities == e).any()
+            }
+            if word.refers and word.text not in classes.TINTS:
+                assert labels <= names[word.text], (word, labels)
+            if word.text in names:
+                assert word.refers, f"{word.text} refers to nothing"
 
 
-@pytest.mark.parametrize("seed", range(200))
-def test_stated_relations_hold(seed):
-    layout = sample_layout(seed, WORLD, BANK)
-    for relation in make_caption(layout, seed).relations:
-        a, b = layout.instances[relation.subject - 1], layout.instances[relation.object - 1]
-        middle_a, middle_b = a.base - a.height / 2, b.base - b.height / 2
-        holds = {
-            "left of": a.x < b.x,
-            "right of": a.x > b.x,
-            "above": middle_a < middle_b,
-            "below": middle_a > middle_b,
-            "in front of": a.base > b.base,
-            "behind": a.base < b.base,
-            "next to": abs(a.x - b.x) < 0.45,
-        }
-        assert holds[relation.predicate]
+def test_stated_relations_hold():
+    for seed in range(200):
+        layout = sample_layout(seed, WORLD, BANK)
+        for relation in make_caption(layout, seed).relations:
+            a, b = layout.instances[relation.subject - 1], layout.instances[relation.object - 1]
+            middle_a, middle_b = a.base - a.height / 2, b.base - b.height / 2
+            holds = {
+                "left of": a.x < b.x,
+                "right of": a.x > b.x,
+                "above": middle_a < middle_b,
+                "below": middle_a > middle_b,
+                "in front of": a.base > b.base,
+                "behind": a.base < b.base,
+                "next to": abs(a.x - b.x) < 0.45,
+            }
+            assert holds[relation.predicate]
 
 
 def test_the_tokenizer_knows_every_word_of_the_grammar():
@@ -154,20 +154,20 @@ def test_boxes_are_the_extent_of_the_visible_pixels():
         assert box.area == len(pixels)
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_depth_orders_what_stands_on_the_ground(seed):
-    scene = scene_of(seed)
-    depth = truth.depth(scene)
-    assert depth.min() >= 0 and depth.max() <= 1
-    ground = scene.entities == stuff_entity(scene.layout.ground)
-    rows = [depth[y][ground[y]].mean() for y in range(128) if ground[y].any()]
-    assert all(upper >= lower for upper, lower in itertools.pairwise(rows))
-    on_ground = [
-        (i.base, depth[scene.entities == n].mean())
-        for n, i in enumerate(scene.layout.instances, 1)
-        if i.base > scene.layout.horizon and (scene.entities == n).any()
-    ]
-    assert on_ground == sorted(on_ground, key=lambda pair: -pair[1])
+def test_depth_orders_what_stands_on_the_ground():
+    for seed in range(12):
+        scene = scene_of(seed)
+        depth = truth.depth(scene)
+        assert depth.min() >= 0 and depth.max() <= 1
+        ground = scene.entities == stuff_entity(scene.layout.ground)
+        rows = [depth[y][ground[y]].mean() for y in range(128) if ground[y].any()]
+        assert all(upper >= lower for upper, lower in itertools.pairwise(rows))
+        on_ground = [
+            (i.base, depth[scene.entities == n].mean())
+            for n, i in enumerate(scene.layout.instances, 1)
+            if i.base > scene.layout.horizon and (scene.entities == n).any()
+        ]
+        assert on_ground == sorted(on_ground, key=lambda pair: -pair[1])
 
 
 def test_normals_are_unit_vectors_and_the_ground_faces_up():
