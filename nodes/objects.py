@@ -48,9 +48,8 @@ class Objects(io.ComfyNode):
         from ..comfyui_fgdm.host.reading import scored_palette
         from ..comfyui_fgdm.objects import words
 
-        query = words.parse(text, mode)
+        query = words.parse(text, mode, scored_palette(factor))
         if factor is not None:
-            scored_palette(factor)  # refuses a factor whose classes have other numbers than the objects
             query = words.restrict(query, factor.info.classes)
         report = words.describe(query)
         return io.NodeOutput(query, query.text, report, ui={"text": (report,)})

@@ -11,6 +11,7 @@ import torch
 
 from ..maps import palettes
 from ..maps.regions import Region
+from ..objects.query import ObjectQuery
 from .models.factor import Factor
 
 log = logging.getLogger(__name__)
@@ -43,13 +44,13 @@ def palette_of(factor: Factor | None) -> palettes.Palette:
     return palettes.get(factor.info.palette)
 
 
-def scored_palette(factor: Factor | None) -> palettes.Palette:
-    """``palette_of`` where objects are counted: ValueError for other classes than COCO's, as objects are those."""
+def scored_palette(factor: Factor | None, query: ObjectQuery | None = None) -> palettes.Palette:
+    """``palette_of`` where objects are counted. ValueError for maps without classes, and for a query of another palette."""
     palette = palette_of(factor)
-    if factor is not None and palette != palettes.COCO:
+    if query is not None and query.palette != palette:
         raise ValueError(
-            f"factor: {factor.name!r} draws maps of the palette {palette.name!r}, but objects are classes of "
-            f"{palettes.COCO.name!r}. Read its maps with Decode Map, or connect a factor of COCO maps."
+            f"objects: they are classes of {query.palette.name!r}, but the maps are of the palette {palette.name!r}. "
+            "Connect the factor that draws the maps to Objects as well as here."
         )
     return palette
 

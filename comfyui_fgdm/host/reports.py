@@ -45,12 +45,12 @@ def score_maps(
     """
     if not 1 <= keep <= len(maps):
         raise ValueError(f"keep: {keep} of {len(maps)} maps cannot be kept; give a number from 1 to {len(maps)}.")
-    palette = scored_palette(factor)
+    scored_palette(factor, query)
     if factor is not None:
         query = words.restrict(query, factor.info.classes)
     rule = recall.PresenceRule(min_area=min_area, erode=erode)
     labels = read_maps(maps, factor).labels
-    scores = recall.score(labels, query, rule, palette)
+    scores = recall.score(labels, query, rule)
     seeds = None if seed is None else [candidate_seed(seed, index) for index in range(len(maps))]
     best = recall.best(scores, keep).tolist()
     chart = charts.score_chart(scores, query, maps.float().cpu(), seeds, title=f"Object recall: {query.text}")
@@ -58,7 +58,7 @@ def score_maps(
         best=best,
         recall=float(scores.recall[best[0]]),
         chart=to_image(charts.to_tensor(chart)),
-        json=_dumps(recall.to_json(scores, query, seeds, rule, palette)),
+        json=_dumps(recall.to_json(scores, query, seeds, rule)),
     )
 
 

@@ -9,6 +9,8 @@ A file is one JSON object:
     retired      optional: indices that have a colour but never occur in the data set
     same_colour  optional: groups of indices that share a colour; only the lowest of a group can be read back
     things       optional: indices of countable objects; without it, all classes but void
+    synonyms     optional: {"dog": ["puppy", "hound"], "dog|cat": ["pet"]}: what people call a class, or a class and
+                 those that count as well; singular
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from typing import Any
 
 MAX_LABELS = 1024
 _REQUIRED = ("name", "void", "labels")
-_OPTIONAL = ("about", "retired", "same_colour", "things")
+MAX_SYNONYMS, MAX_SYNONYM = 20_000, 100  # phrases, letters in one
+_OPTIONAL = ("about", "retired", "same_colour", "things", "synonyms")
 
 
 class PaletteError(ValueError):
@@ -43,7 +46,8 @@ class Palette:
 
     ``labels[i].index == i``. ``void`` is the label of pixels that belong to no class. ``retired`` are labels
     that have a colour but never occur in the data set, so no factor trained on it can draw them. ``things``
-    are the countable objects; the rest is stuff.
+    are the countable objects; the rest is stuff. ``synonyms``: (labels, phrases), where the phrases mean the first
+    label and the others count as well.
     """
 
     name: str
@@ -51,6 +55,7 @@ class Palette:
     void: int
     retired: tuple[int, ...] = ()
     things: tuple[int, ...] = ()
+    synonyms: tuple[tuple[tuple[int, ...], tuple[str, ...]], ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -143,7 +148,7 @@ def _palette(raw: dict[str, Any]) -> Palette:
     _check_colours(labels, raw.get("same_colour", []))
     retired = _indices(raw, "retired", labels, ())
     things = _indices(raw, "things", labels, tuple(label.index for label in labels if label.index != void))
-    return Palette(name, labels, void, retired, things)
+    return Palette(name, labels, void, retired, things, _synonyms(raw.get("synonyms", {}), labels))
 
 
 def _labels(entries: list[Any]) -> tuple[Label, ...]:
@@ -204,6 +209,29 @@ def _indices(raw: dict[str, Any], field: str, labels: Sequence[Label], default: 
     if bad or not isinstance(values, list):
         raise PaletteError(f"'{field}' must be a list of indices 0..{len(labels) - 1}, got {bad!r}")
     return tuple(sorted(set(values)))
+
+
+def _synonyms(raw: Any, labels: Sequence[Label]) -> tuple[tuple[tuple[int, ...], tuple[str, ...]], ...]:
+    if not isinstance(raw, dict) or not all(isinstance(phrases, list) for phrases in raw.values()):
+        raise PaletteError('\'synonyms\' must be an object of lists, such as {"dog": ["puppy", "hound"]}')
+    if sum(map(len, raw.values())) > MAX_SYNONYMS:
+        raise PaletteError(f"'synonyms' has more than {MAX_SYNONYMS} phrases; leave some out")
+    index = {label.name.lower(): label.index for label in labels}
+    found = []
+    for key, phrases in raw.items():
+        names = [name.strip().lower() for name in key.split("|")]
+        unknown = [name for name in names if name not in index]
+        if unknown or len(set(names)) < len(names):
+            raise PaletteError(f"'synonyms': {key[:80]!r} must be a class, or different ones with | between")
+        bad = [
+            phrase for phrase in phrases if not isinstance(phrase, str) or not 0 < len(phrase.strip()) <= MAX_SYNONYM
+        ]
+        if bad:
+            raise PaletteError(
+                f"'synonyms' of {key[:80]!r}: {str(bad[0])[:80]!r} must be a text of 1 to {MAX_SYNONYM} letters"
+            )
+        found.append((tuple(index[name] for name in names), tuple(phrases)))
+    return tuple(found)
 
 
 def _is_index(value: Any, labels: Sequence[Label]) -> bool:
