@@ -103,7 +103,7 @@ class Tiny:
 
 @pytest.fixture(scope="session")
 def tiny(comfy_host) -> Tiny:
-    model, clip, vae = comfy_host.call("CheckpointLoaderSimple", ckpt_name=CHECKPOINT)
+    model, clip, vae = comfy_host.call("FGDM_LoadEmbedded", model_name=CHECKPOINT)
     return Tiny(comfy_host, model, clip, vae)
 
 
@@ -157,7 +157,7 @@ def joint(comfy_host):
 
 @pytest.fixture(scope="module")
 def net(comfy_host):
-    return comfy_host.call("ControlNetLoader", control_net_name=IMAGE_FACTOR)[0]
+    return comfy_host.call("FGDM_LoadEmbeddedImageFactor", image_factor_name=IMAGE_FACTOR)[0]
 
 
 @pytest.fixture(scope="module")
