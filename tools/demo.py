@@ -34,7 +34,7 @@ JUDGE = WEIGHTS / "judge" / "fgdm-iconworld-judge.safetensors"
 OUTPUT = ROOT / "demo_output"
 MAX_COUNT = 64  # of Sample Maps
 STAGES = {
-    "CheckpointLoaderSimple": "loading the models",
+    "FGDM_LoadEmbedded": "loading the models",
     "FGDM_SampleMaps": "sampling maps",
     "KSampler": "sampling the image from the best map",
 }

@@ -125,7 +125,7 @@ def variants(comfy_host):
 
     import comfy.sd
 
-    path = comfy_host.folder_paths.get_full_path_or_raise("checkpoints", CHECKPOINT)
+    path = str(comfy_host.engine("comfyui_fgdm.host.folders").EMBEDDED / "checkpoints" / CHECKPOINT)
 
     @functools.cache
     def make(name: str) -> Tiny:
@@ -136,7 +136,7 @@ def variants(comfy_host):
             model = comfy.sd.load_checkpoint_guess_config(path, False, False, model_options={"dtype": dtype})[0]
             model.model.manual_cast_dtype = dtype  # else a CPU would compute in single precision
             return replace(make("plain"), model=model)
-        model, clip, vae = comfy_host.call("CheckpointLoaderSimple", ckpt_name=CHECKPOINT)
+        model, clip, vae = comfy_host.call("FGDM_LoadEmbedded", model_name=CHECKPOINT)
         if name == "scaled":
             model.model.latent_format.scale_factor = SCALE
             vae.first_stage_model.vae_scale.data.fill_(SCALE)
@@ -201,7 +201,7 @@ def joint(comfy_host):
 
 @pytest.fixture(scope="module")
 def net(comfy_host):
-    return comfy_host.call("ControlNetLoader", control_net_name=IMAGE_FACTOR)[0]
+    return comfy_host.call("FGDM_LoadEmbeddedImageFactor", image_factor_name=IMAGE_FACTOR)[0]
 
 
 @pytest.fixture(scope="module")
