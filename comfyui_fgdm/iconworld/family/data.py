@@ -11,10 +11,12 @@ from torch import Tensor
 
 from ...maps import palettes
 from ..world import truth
+from ..world.canvas import STUFF_ENTITY
 from ..world.captions import Caption, make_caption
-from ..world.draw import STUFF_ENTITY, Scene, draw_scene
+from ..world.draw import Scene, draw_scene
 from ..world.icons import Icon
-from ..world.scenes import World, sample_layout
+from ..world.layouts import sample_layout
+from ..world.scenes import World
 from . import text
 from .autoencoder import PATCH, PatchEncoder
 
