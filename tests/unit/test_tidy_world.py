@@ -115,7 +115,7 @@ def test_men_and_women_are_drawn_as_such():
     words = {"man": 0, "woman": 1}
     found = set()
     crowd = replace(WORLD, things=(0, 1, 2, 4, 5))
-    for layout in (sample_layout(seed, crowd, BANK) for seed in range(40)):
+    for layout in (sample_layout(seed, crowd, BANK) for seed in range(150)):
         said = {piece.text for piece in make_caption(layout, 1).words}
         for instance in layout.instances:
             if instance.index == 0 and instance.word:
