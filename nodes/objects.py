@@ -42,7 +42,11 @@ class Objects(io.ComfyNode):
             outputs=[
                 ObjectsType.Output("objects", display_name="objects", tooltip="For Best of N and Sample Maps."),
                 io.String.Output("names", display_name="names", tooltip="The matched class names, comma separated."),
-                io.String.Output("report", display_name="report", tooltip="What was matched, left out, and why, and words without a class."),
+                io.String.Output(
+                    "report",
+                    display_name="report",
+                    tooltip="What was matched, left out, and why, and words without a class.",
+                ),
             ],
         )
 

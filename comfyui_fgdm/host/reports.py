@@ -53,9 +53,7 @@ def score_maps(
     scores = recall.score(labels, query, rule)
     seeds = None if seed is None else [candidate_seed(seed, index) for index in range(len(maps))]
     best = recall.best(scores, keep).tolist()
-    chart = charts.score_chart(
-        scores, query, maps.float().cpu(), seeds, f"Object recall: {query.text}", query.palette
-    )
+    chart = charts.score_chart(scores, query, maps.float().cpu(), seeds, f"Object recall: {query.text}", query.palette)
     return MapScores(
         best=best,
         recall=float(scores.recall[best[0]]),

@@ -25,7 +25,9 @@ def test_objects_of_another_palette_are_scored_on_its_maps(comfy_host, tiny, mak
     assert report["palette"] == "ade20k150" and report["summary"] == "1 object: sofa; not counted: unicorn"
     assert [one["spurious"] for one in report["maps"]] == [["sky"], ["sky"]]
     of_coco = comfy_host.call("FGDM_Objects", text="couch", mode="list")[0]
-    with pytest.raises(ValueError, match="objects: they are classes of 'coco183', but .* 'ade20k150'.* Connect the factor"):
+    with pytest.raises(
+        ValueError, match="objects: they are classes of 'coco183', but .* 'ade20k150'.* Connect the factor"
+    ):
         comfy_host.call("FGDM_BestOfN", objects=of_coco, **rest)
     with pytest.raises(ValueError, match="objects: they are classes of 'ade20k150', but .* 'coco183'"):
         comfy_host.call("FGDM_BestOfN", objects=wanted, **{**rest, "factor": None})
@@ -43,7 +45,9 @@ def test_the_node_shows_what_counts_and_what_does_not(comfy_host, monkeypatch) -
         "2": "no humans, scenery, tree, grass",
         "3": "dog, bicycle and tree",
     }
-    prompt = {key: {"class_type": "FGDM_Objects", "inputs": {"text": text, "mode": "auto"}} for key, text in texts.items()}
+    prompt = {
+        key: {"class_type": "FGDM_Objects", "inputs": {"text": text, "mode": "auto"}} for key, text in texts.items()
+    }
     run = comfy_host.run(prompt, wanted=list(prompt))
     expected = {
         "1": "1 object: dog; not counted: unicorn, dragon",
