@@ -2,6 +2,7 @@
 
 from comfy_api.latest import io
 
+from .checks import checked
 from .types import CATEGORY, FactorType, SegsType
 
 
@@ -94,6 +95,7 @@ class DecodeMap(io.ComfyNode):
         return own.fingerprint()  # of palettes and tables that a user may edit
 
     @classmethod
+    @checked
     def execute(
         cls, maps, factor=None, class_name="", rule="nearest", colours="as read", clean=0.0025
     ) -> io.NodeOutput:

@@ -3,6 +3,7 @@
 from comfy_api.latest import io
 
 from . import inputs
+from .checks import checked
 from .types import CATEGORY, GraphType
 
 
@@ -41,6 +42,7 @@ class GraphControl(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(
         cls, graph, control_net, variable, shows, strength, start_percent, end_percent, colours="clean"
     ) -> io.NodeOutput:
@@ -106,6 +108,7 @@ class GraphGuider(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(cls, graph, mode, vae=None, parents_seen_as="next latent", refresh=1) -> io.NodeOutput:
         from ..comfyui_fgdm.host.graph.joint import GraphSettings, make_guider
         from ..comfyui_fgdm.host.graph.variables import GraphNoise, start_latent
@@ -133,6 +136,7 @@ class GraphResult(io.ComfyNode):
         )
 
     @classmethod
+    @checked(packs=["latent"])
     def execute(cls, graph, latent, variable) -> io.NodeOutput:
         from ..comfyui_fgdm.host.graph.variables import result
 

@@ -2,6 +2,7 @@
 
 from comfy_api.latest import io
 
+from .checks import checked
 from .types import CATEGORY, FactorType, ObjectsType
 
 
@@ -44,6 +45,7 @@ class Objects(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(cls, text, mode, factor=None) -> io.NodeOutput:
         from ..comfyui_fgdm.host.reading import scored_palette
         from ..comfyui_fgdm.objects import words

@@ -24,6 +24,8 @@ def model_files(prompt: Prompt) -> dict[str, str]:
     loaders = {
         "CheckpointLoaderSimple": ("ckpt_name", "checkpoints"),
         "ControlNetLoader": ("control_net_name", "controlnet"),
+        "FGDM_LoadEmbedded": ("model_name", "checkpoints"),
+        "FGDM_LoadEmbeddedImageFactor": ("image_factor_name", "controlnet"),
         "FGDM_LoadFactor": ("factor_name", "fgdm_factors"),
     }
     found: dict[str, str] = {}

@@ -8,7 +8,7 @@ import comfy.model_management
 import torch
 
 from .candidates import SampleSettings, latent_shape, sample_candidates
-from .models.apply import apply_factor
+from .models.apply import apply_factor, check_plain
 from .models.factor import Factor
 from .progress import CandidateProgress
 from .reading import scored_palette
@@ -36,6 +36,7 @@ def sample_maps(model, factor: Factor, positive, negative, vae, seed: int, setti
     Shows progress and, as maps appear, previews. Can be interrupted within a step.
     Raises ValueError that names the input and what to do.
     """
+    check_plain(model, "Sample Maps")
     scored_palette(factor)  # a factor of maps that cannot be scored is refused before any sampling
     for name, value in (("count", settings.count), ("batch_size", settings.batch_size)):
         if not 1 <= value <= MAX_COUNT:

@@ -54,7 +54,7 @@ def test_segmentation_factor_with_its_low_rank_changes(tiny, family, factor):
 @torch.no_grad()
 @pytest.mark.parametrize(("name", "which"), [(IMAGE_FACTOR, "control"), (DEPTH_IMAGE_FACTOR, "depth_control")])
 def test_image_factors(tiny, family, comfy_host, name, which):
-    (net,) = comfy_host.call("ControlNetLoader", control_net_name=name)
+    (net,) = comfy_host.call("FGDM_LoadEmbeddedImageFactor", image_factor_name=name)
     hint = torch.rand(1, 128, 128, 3, generator=torch.Generator().manual_seed(0))
     positive, negative = comfy_host.call(
         "ControlNetApplyAdvanced", positive=tiny.encode("a dog"), negative=tiny.encode(""), control_net=net, image=hint,

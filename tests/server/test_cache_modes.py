@@ -37,7 +37,7 @@ def test_another_seed_gives_other_maps_and_reuses_the_models(cache_server: Serve
     node(main_workflow, "FGDM_SampleMaps")["inputs"]["seed"] += 1000
     changed = client.run(main_workflow)
     assert saved(client, changed, main_workflow) != before
-    loaders = {node_id(main_workflow, "CheckpointLoaderSimple"), node_id(main_workflow, "FGDM_LoadFactor")}
+    loaders = {node_id(main_workflow, "FGDM_LoadEmbedded"), node_id(main_workflow, "FGDM_LoadFactor")}
     if cache_server.mode == "none":
         assert not changed.cached
     else:

@@ -64,8 +64,10 @@ def test_embedded_models_are_listed(live_server: Server) -> None:
         kind = live_server.client.object_info(node_id)[node_id]["input"]["required"][name]
         return kind[0] if isinstance(kind[0], list) else kind[1]["options"]
 
-    assert "fgdm-iconworld.safetensors" in options("CheckpointLoaderSimple", "ckpt_name")
-    assert "fgdm-iconworld-image.safetensors" in options("ControlNetLoader", "control_net_name")
+    assert options("FGDM_LoadEmbedded", "model_name")[0] == "fgdm-iconworld.safetensors"
+    assert options("FGDM_LoadEmbeddedImageFactor", "image_factor_name")[0] == "fgdm-iconworld-image.safetensors"
+    for core in (options("CheckpointLoaderSimple", "ckpt_name"), options("ControlNetLoader", "control_net_name")):
+        assert not [name for name in core if "iconworld" in name], "lists of core are the user's"
     assert "fgdm-iconworld-segmentation.safetensors" in options("FGDM_LoadFactor", "factor_name")
     # The host lists every file of an unknown kind of folder: no read-me or checksum may show up as a factor.
     assert all(name.endswith(".safetensors") for name in options("FGDM_LoadFactor", "factor_name"))

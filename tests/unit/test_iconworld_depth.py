@@ -35,7 +35,7 @@ def shard() -> data.Shard:
 
 def test_shards_hold_the_true_depth(shard) -> None:
     from comfyui_fgdm.iconworld.world.draw import draw_scene
-    from comfyui_fgdm.iconworld.world.scenes import sample_layout
+    from comfyui_fgdm.iconworld.world.layouts import sample_layout
 
     scenes = (draw_scene(sample_layout(seed, World(), toy_bank()), toy_bank()) for seed in range(70, 90))
     near = [1 - truth.depth(scene) for scene in scenes if min(scene.visible) >= 0.33][:6]

@@ -13,7 +13,8 @@ from comfyui_fgdm.iconworld.family.networks import ControlNet, TextEncoder, UNet
 from comfyui_fgdm.iconworld.family.parts import Base, Factor, Image
 from comfyui_fgdm.iconworld.world.captions import make_caption
 from comfyui_fgdm.iconworld.world.draw import draw_scene
-from comfyui_fgdm.iconworld.world.scenes import World, sample_layout
+from comfyui_fgdm.iconworld.world.layouts import sample_layout
+from comfyui_fgdm.iconworld.world.scenes import World
 from comfyui_fgdm.maps import palettes
 from comfyui_fgdm.training import loop, objective
 from tools.toy_icons import toy_bank

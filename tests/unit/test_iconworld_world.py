@@ -9,9 +9,11 @@ import torch
 
 from comfyui_fgdm.iconworld.family import text
 from comfyui_fgdm.iconworld.world import classes, truth
+from comfyui_fgdm.iconworld.world.canvas import STUFF_ENTITY, stuff_entity
 from comfyui_fgdm.iconworld.world.captions import make_caption, vocabulary
-from comfyui_fgdm.iconworld.world.draw import STUFF_ENTITY, draw_scene, stuff_entity
-from comfyui_fgdm.iconworld.world.scenes import World, held_out, sample_layout
+from comfyui_fgdm.iconworld.world.draw import draw_scene
+from comfyui_fgdm.iconworld.world.layouts import sample_layout
+from comfyui_fgdm.iconworld.world.scenes import World, held_out
 from comfyui_fgdm.maps import normal, palettes
 from tools.toy_icons import toy_bank
 

@@ -297,7 +297,7 @@ class GraphGuider(comfy.samplers.CFGGuider):
     def sample(
         self, noise, latent_image, sampler, sigmas, denoise_mask=None, callback=None, disable_pbar=False, seed=None
     ):  # fmt: skip
-        progress = GraphProgress(self.nodes[0].model, callback)
+        progress = GraphProgress([node.model for node in self.nodes], callback)
         try:
             return super().sample(
                 noise, latent_image, sampler, sigmas, denoise_mask, progress.step, disable_pbar, seed

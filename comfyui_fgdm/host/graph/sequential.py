@@ -29,9 +29,10 @@ class SequentialGuider(comfy.samplers.CFGGuider):
         masks = unpack(denoise_mask) if denoise_mask is not None else [None] * len(starts)
         schedules = [self._schedule(node, sigmas) for node in self.nodes]
         total = sum(max(0, len(schedule) - 1) for schedule in schedules)
-        progress = GraphProgress(self.nodes[0].model, callback)
+        progress = GraphProgress([node.model for node in self.nodes], callback)
         values: dict[str, torch.Tensor] = {}
-        done: list[torch.Tensor] = [torch.zeros_like(start) for start in starts]
+        # What core is told of each variable so far, as its model scales latents: where it starts, then its last x0.
+        shown = [_scaled_in(node, start) for node, start in zip(self.nodes, starts, strict=True)]
         before = 0
         for k, node in enumerate(self.nodes):
             guider = comfy.samplers.CFGGuider(self._model(node, values))
@@ -42,14 +43,14 @@ class SequentialGuider(comfy.samplers.CFGGuider):
             guider.set_cfg(node.cfg)
 
             def step(number, x0, x, _total, k=k, before=before):
-                progress.step(before + number, pack([*done[:k], x0, *done[k + 1 :]]), x, total)
+                shown[k] = x0
+                progress.step(before + number, pack([part.to(x0.device) for part in shown]), x, total)
 
-            done[k] = guider.sample(
+            values[node.name] = guider.sample(
                 noises[k], starts[k], node.sampler or sampler, schedules[k], masks[k], step, disable_pbar, node.seed
             ).to(starts[k].dtype)  # fmt: skip
-            values[node.name] = done[k]
             before += max(0, len(schedules[k]) - 1)
-        return pack(done)
+        return pack(list(values.values()))
 
     def _schedule(self, node: Sampled, sigmas: torch.Tensor) -> torch.Tensor:
         own = sigmas if node.sigmas is None else node.sigmas
@@ -68,3 +69,8 @@ class SequentialGuider(comfy.samplers.CFGGuider):
 
     def _picture(self, name: str, values: dict[str, torch.Tensor]) -> torch.Tensor:
         return self.vae.decode(values[name]) if name in values else given_picture(self.graph[name], self.vae)
+
+
+def _scaled_in(node: Sampled, start: torch.Tensor) -> torch.Tensor:
+    """A start as the model scales latents; an empty one stays empty, as in core."""
+    return node.model.model.process_latent_in(start) if torch.count_nonzero(start) else start

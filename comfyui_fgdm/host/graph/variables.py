@@ -12,7 +12,7 @@ import torch
 
 from ...maps.conversion import Shown
 from ...sampling.graph import GraphError, Variable, order
-from ..models.apply import check_fit
+from ..models.apply import FactorMismatchError, check_fit, check_plain
 from ..models.factor import Factor
 
 
@@ -115,7 +115,7 @@ class Graph:
             raise GraphError("the graph samples nothing: add a variable that is not given")
         for node in sampled:
             if node.factor is not None:
-                check_fit(node.model, node.factor)
+                _check_factor(node)
         batches = {n.name: len(n.samples) for n in sampled}
         if len(set(batches.values())) > 1:
             said = ", ".join(f"{name} {count}" for name, count in batches.items())
@@ -124,6 +124,14 @@ class Graph:
 
     def sampled(self) -> tuple[Sampled, ...]:
         return tuple(node for node in self.ordered() if isinstance(node, Sampled))
+
+
+def _check_factor(node: Sampled) -> None:
+    try:
+        check_plain(node.model, "a variable of a graph")
+        check_fit(node.model, node.factor)
+    except FactorMismatchError as error:
+        raise GraphError(f"variable {node.name!r}: {error}") from None
 
 
 def pack(parts: Sequence[torch.Tensor]) -> Any:

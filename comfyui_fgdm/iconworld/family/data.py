@@ -11,10 +11,12 @@ from torch import Tensor
 
 from ...maps import palettes
 from ..world import truth
+from ..world.canvas import STUFF_ENTITY
 from ..world.captions import Caption, make_caption
-from ..world.draw import STUFF_ENTITY, Scene, draw_scene
+from ..world.draw import Scene, draw_scene
 from ..world.icons import Icon
-from ..world.scenes import World, sample_layout
+from ..world.layouts import sample_layout
+from ..world.scenes import World
 from . import text
 from .autoencoder import PATCH, PatchEncoder
 
@@ -77,13 +79,13 @@ def coverage(scene: Scene) -> np.ndarray:
 def make_shard(
     first_seed: int, count: int, world: World, bank: dict[int, list[Icon]], encoder: PatchEncoder, size: int = 128
 ) -> Shard:
-    """The first `count` scenes from seed first_seed on whose things are all at least a third visible."""
+    """The first `count` scenes from seed first_seed on whose things are all as visible as the world wants."""
     images, maps, labels, tokens, refers, cover, near = [], [], [], [], [], [], []
     seed = first_seed
     while len(labels) < count:
         scene = draw_scene(sample_layout(seed, world, bank), bank, size)
         seed += 1
-        if min(scene.visible) < 0.33:
+        if min(scene.visible) < world.visible:
             continue
         pair = np.stack([scene.image, paint(scene.labels)])
         with torch.no_grad():

@@ -10,10 +10,12 @@ from ...factors import files as adapters
 from ...maps import depth as depth_maps
 from ...maps import palettes
 from ...training import objective
+from ...training.attention import AttentionMaps
+from ...training.lowrank import LowRank
 from .autoencoder import PatchEncoder
 from .data import Batch, Shard, draw_batch
 from .networks import ControlNet
-from .parts import Base, Factor, LossOf, LowRank, blurred, grounded, noised, noisy, worn
+from .parts import Base, Factor, LossOf, blurred, grounded, noised, noisy, worn
 
 BLOCKS = 1  # of the adapter, a level
 _OWN = ("zero_convs", "middle_block_out", "input_hint_block")  # what a Control-LoRA keeps whole
@@ -56,9 +58,9 @@ def factor_loss(model: Factor, encoder: PatchEncoder, shard: Shard, size: int) -
             latent = encoder(pictures(batch).to(encoder.weight.device)).cpu()
         x, v, t = noised(latent, generator)
         parent = seen(batch.latent, t.cpu(), batch.dropped, generator).to(x.device)
-        maps: list[Tensor] = []
+        maps = AttentionMaps()
         out = model(x, t, model.base.context(batch.tokens), store=maps, seen=parent)
-        return grounded(out, v, maps, batch.masks)
+        return grounded(out, v, maps.cross, batch.masks)
 
     return loss_of
 

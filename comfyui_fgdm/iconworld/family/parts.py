@@ -11,7 +11,9 @@ from torch.nn import functional as F
 from ...factors import files as adapters
 from ...maps import palettes
 from ...training import objective
+from ...training.attention import AttentionMaps
 from ...training.loop import device
+from ...training.lowrank import LowRank
 from .autoencoder import PATCH, Autoencoder
 from .data import Shard, draw_batch, paint
 from .judge import Judge
@@ -55,51 +57,11 @@ def base_loss(base: Base, shard: Shard, size: int) -> LossOf:
     def loss_of(_step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         batch = draw_batch(shard, "image", size, generator)
         x, v, t = noised(batch.latent, generator)
-        maps: list[Tensor] = []
+        maps = AttentionMaps()
         out = base.unet(x, t, base.text(batch.tokens.to(x.device)), store=maps)
-        return grounded(out, v, maps, batch.masks)
+        return grounded(out, v, maps.cross, batch.masks)
 
     return loss_of
-
-
-def _key(name: str) -> str:
-    """A parameter's name as a key of a ParameterDict, which takes no dots."""
-    return name.replace(".", "/")
-
-
-class LowRank(nn.Module):
-    """Low-rank changes of a frozen network's weights, used through `torch.func.functional_call`.
-
-    One pair per convolution and linear weight with at least `rank` inputs and outputs; `up` starts at zero.
-    """
-
-    def __init__(self, network: nn.Module, rank: int, skip: tuple[str, ...] = ("time_embed",)) -> None:
-        super().__init__()
-        self.shapes = {
-            name: p.shape
-            for name, p in network.named_parameters()
-            if p.ndim in (2, 4) and not name.startswith(skip) and min(p.shape[0], p[0].numel()) >= rank
-        }
-        self.down, self.up = nn.ParameterDict(), nn.ParameterDict()
-        for name, shape in self.shapes.items():
-            key = _key(name)
-            self.down[key] = nn.Parameter(torch.randn(rank, shape[1:].numel()) / shape[1:].numel() ** 0.5)
-            self.up[key] = nn.Parameter(torch.zeros(shape[0], rank))
-
-    def weights(self, network: nn.Module) -> dict[str, Tensor]:
-        """Parameter name -> changed weight, differentiable in the low-rank factors."""
-        own = dict(network.named_parameters())
-        return {
-            name: own[name] + (self.up[_key(name)] @ self.down[_key(name)]).view(shape)
-            for name, shape in self.shapes.items()
-        }
-
-    def pairs(self) -> dict[str, adapters.LoraPair]:
-        """Weight key -> (down, up), as `adapter.save` wants them."""
-        return {
-            name: adapters.LoraPair(self.down[_key(name)].detach(), self.up[_key(name)].detach())
-            for name in self.shapes
-        }
 
 
 class Factor(nn.Module):
@@ -119,7 +81,7 @@ class Factor(nn.Module):
         self.lora = LowRank(base.unet, rank) if rank else None
 
     def forward(
-        self, x: Tensor, t: Tensor, context: Tensor, store: list | None = None, seen: Tensor | None = None
+        self, x: Tensor, t: Tensor, context: Tensor, store: AttentionMaps | None = None, seen: Tensor | None = None
     ) -> Tensor:
         features = self.adapter(x if seen is None else seen, self.base.unet.embed(t))
         changed = self.lora.weights(self.base.unet) if self.lora else {}
@@ -134,9 +96,9 @@ def factor_loss(factor: Factor, shard: Shard, size: int) -> LossOf:
     def loss_of(_step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         batch = draw_batch(shard, "map", size, generator)
         x, v, t = noised(batch.latent, generator)
-        maps: list[Tensor] = []
+        maps = AttentionMaps()
         out = factor(x, t, factor.base.context(batch.tokens), store=maps)
-        return grounded(out, v, maps, batch.masks)
+        return grounded(out, v, maps.cross, batch.masks)
 
     return loss_of
 

@@ -82,5 +82,23 @@ GPU = Recipe(
     },
 )
 
-RECIPES = {recipe.name: recipe for recipe in (CPU, GPU)}
+TIDY = Recipe(
+    name="tidy",
+    world=World(
+        instances=(1, 4),
+        styles=("noto", "fluent-emoji-flat"),
+        figures=1.0,
+        icons=c.TIDY_ICONS,
+        visible=0.7,
+        tidy=True,
+    ),
+    size=128,
+    scenes=120_000,
+    pool=20_000,
+    unet=UNetConfig(channels=96, mult=(1, 2), attention=(False, True)),
+    rank=32,
+    budgets=CPU.budgets | {"base": Budget(1_000_000, 64, 1e-3, ema=0.9995)},
+)
+
+RECIPES = {recipe.name: recipe for recipe in (CPU, GPU, TIDY)}
 PARTS = tuple(CPU.budgets)

@@ -29,7 +29,8 @@ from ..world import icons
 from ..world.captions import make_caption
 from ..world.classes import STUFF_BY_INDEX, THING_BY_INDEX
 from ..world.draw import draw_scene
-from ..world.scenes import World, held_out, sample_layout
+from ..world.layouts import sample_layout
+from ..world.scenes import World, held_out
 from . import evaluate_depth
 from .measuring import (
     FIRST_SEED,

@@ -15,7 +15,8 @@ from ..family.sample import base_velocity
 from ..world import truth
 from ..world.captions import make_caption
 from ..world.draw import draw_scene
-from ..world.scenes import World, sample_layout
+from ..world.layouts import sample_layout
+from ..world.scenes import World
 from .measuring import FIRST_SEED, draw_images, draw_maps, interval, start_noise
 
 CFG = 1.0  # guidance away from "no prompt, no map" made depth worse: see the model card
