@@ -54,10 +54,10 @@ class Objects(io.ComfyNode):
     @checked
     def execute(cls, text, mode, factor=None) -> io.NodeOutput:
         from ..comfyui_fgdm.host.progress import show_text
-        from ..comfyui_fgdm.host.reading import scored_palette
+        from ..comfyui_fgdm.host.reading import scored_reader
         from ..comfyui_fgdm.objects import words
 
-        query = words.parse(text, mode, scored_palette(factor))
+        query = words.parse(text, mode, scored_reader(factor).palette)
         if factor is not None:
             query = words.restrict(query, factor.info.classes)
         report, summary = words.describe(query), words.summary(query)
