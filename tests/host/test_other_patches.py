@@ -54,7 +54,7 @@ def test_a_factor_acts_beside_another_patch_in_both_orders(tiny, comfy_host, ran
 def test_features_are_resized_to_the_blocks_they_are_added_to(tiny, comfy_host, random_factor, name):
     """What is between the other patch and the skip connection of a block is the adapter's feature, at the block's size."""
     node, inputs = PATCHES[name]
-    before, after, inputs_of_unet = {}, {}, []
+    before, after = {}, {}
     model = comfy_host.call(node, model=tiny.apply(random_factor), **inputs)[0]
 
     def spy(into):
