@@ -102,11 +102,16 @@ def make_shard(
 
 
 def write_arrays(path: Path, **arrays: np.ndarray) -> None:
-    """An .npz file that is whole or absent: an interrupted write leaves nothing that `read_shards` would take."""
+    """An .npz file that is whole or absent: an interrupted write leaves nothing that `read_shards` would take.
+
+    Numbers alone: ValueError for arrays of Python objects, which would be pickled.
+    """
+    if objects := [name for name, value in arrays.items() if np.asarray(value).dtype.hasobject]:
+        raise ValueError(f"{', '.join(objects)}: objects are not written to {path.name}; give arrays of numbers")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".part")
     with temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
+        np.savez(file, **arrays)
     temporary.replace(path)
 
 
