@@ -11,7 +11,7 @@ class FGDMExtension(ComfyExtension):
         from ..comfyui_fgdm.host.models import family
 
         folders.register()
-        own.refresh()
+        own.library()
         family.register()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:

@@ -99,8 +99,8 @@ class DecodeMap(io.ComfyNode):
     def execute(
         cls, maps, factor=None, class_name="", rule="nearest", colours="as read", clean=0.0025
     ) -> io.NodeOutput:
-        from ..comfyui_fgdm.host.reports import decode_map
+        from ..comfyui_fgdm.host.reports import Decoding, decode_map
         from ..comfyui_fgdm.maps.conversion import Colours
         from ..comfyui_fgdm.maps.palettes import Rule
 
-        return io.NodeOutput(*decode_map(maps, factor, class_name, Rule(rule), Colours(colours), clean))
+        return io.NodeOutput(*decode_map(maps, factor, Decoding(class_name, Rule(rule), Colours(colours), clean)))

@@ -77,37 +77,27 @@ def convert(labels: torch.Tensor, table: Table) -> torch.Tensor:
     return torch.tensor(table.targets, device=labels.device)[labels.long()]
 
 
-_OWN: dict[tuple[str, str], Table] = {}
-
-
-def use_own(own: Sequence[Table]) -> None:
-    """Let these tables go before the shipped ones, instead of those of an earlier call."""
-    _OWN.clear()
-    _OWN.update(((table.source.name, table.target.name), table) for table in own)
-
-
-def table_between(source: Palette, target: Palette) -> Table:
-    """The table from one palette to another, a user's own first; one that changes nothing for a palette and itself.
-
-    PaletteError if there is none.
-    """
+def table_between(source: Palette, target: Palette, own: Sequence[Table] = ()) -> Table:
+    """The table from one palette to another, one of a user's ``own`` first; one that changes nothing for a palette and
+    itself. PaletteError if there is none."""
     if source == target:
         return Table(source.name, source, target, tuple(range(len(source))))
-    if (source.name, target.name) in _OWN:
-        return _OWN[source.name, target.name]
+    for table in own:
+        if (table.source.name, table.target.name) == (source.name, target.name):
+            return table
     if (source.name, target.name) not in _SHIPPED:
+        pairs = _SHIPPED | {(table.source.name, table.target.name) for table in own}
         raise PaletteError(
             f"there is no table of the classes of palette {source.name!r} in palette {target.name!r}; "
-            f"there is one {' and one '.join(f'from {a} to {b}' for a, b in sorted(_SHIPPED | set(_OWN)))}"
-            f"{palettes.left_out()}"
+            f"there is one {' and one '.join(f'from {a} to {b}' for a, b in sorted(pairs))}"
         )
     return _shipped(f"{source.name}_to_{target.name}")
 
 
-def table_for(source: Palette, colours: Colours) -> Table:
+def table_for(source: Palette, colours: Colours, own: Sequence[Table] = ()) -> Table:
     """The table by which maps read with ``source`` are painted in ``colours``; PaletteError if there is none."""
     name = _PAINTED.get(colours)
-    return table_between(source, source if name is None else palettes.get(name))
+    return table_between(source, source if name is None else palettes.get(name), own)
 
 
 @functools.lru_cache(maxsize=len(_SHIPPED))

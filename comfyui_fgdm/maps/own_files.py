@@ -6,24 +6,15 @@ A file with "labels" is a palette (format: palette_file.py), one with "classes" 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from . import conversion, palettes
 from .conversion import Table
+from .library import Library
 from .palette_file import Palette, PaletteError, read_json, read_palette
 
 
-@dataclass(frozen=True)
-class OwnFiles:
-    """What was read. problems: of each file that was left out its path, what is wrong with it, and the remedy."""
-
-    palettes: tuple[Palette, ...] = ()
-    tables: tuple[Table, ...] = ()
-    problems: tuple[str, ...] = ()
-
-
-def read(paths: Sequence[Path]) -> OwnFiles:
+def read(paths: Sequence[Path]) -> Library:
     """The palettes and tables in these files; a table may name palettes of any of them."""
     found: dict[str, tuple[Path, Palette]] = {}
     tables: dict[tuple[str, str], tuple[Path, Table]] = {}
@@ -46,13 +37,7 @@ def read(paths: Sequence[Path]) -> OwnFiles:
             tables[table.source.name, table.target.name] = path, table
         except PaletteError as error:
             problems.append(str(error))
-    return OwnFiles(tuple(own), tuple(table for _, table in tables.values()), tuple(problems))
-
-
-def use(own: OwnFiles) -> None:
-    """Let palettes and tables be found, instead of those of an earlier call; what is missed is told of the problems."""
-    palettes.use_own(own.palettes, own.problems)
-    conversion.use_own(own.tables)
+    return Library(tuple(own), tuple(table for _, table in tables.values()), tuple(problems))
 
 
 def _is_table(path: Path) -> bool:

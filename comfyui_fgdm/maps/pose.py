@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 
 from .pictures import MapError
+from .variable import VariableKind
 
 JOINTS = (
     *("nose", "neck", "right shoulder", "right elbow", "right wrist", "left shoulder", "left elbow", "left wrist"),
@@ -44,6 +45,7 @@ SIZES = (BODY, BODY + 2 * HAND, BODY + 2 * HAND + 68, BODY + 2 * HAND + 70)
 """Points a person may have: body; with left and right hand; with a face of 68 or 70 points as well."""
 
 _BODY_OF_COCO = (0, None, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)  # None: the neck, which COCO lacks
+_MIRRORED_BODY = (0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16)
 _FAR = 10.0  # a point more than so many pictures away is a mistake of its detector
 
 
@@ -67,6 +69,31 @@ class Poses:
             )
         if self.height < 1 or self.width < 1:
             raise MapError(f"a pose needs a picture of at least one pixel, got {self.height} x {self.width}")
+
+
+def _mirrored_face(points: int) -> list[int]:
+    """Where each point of a face of 68 points (jaw, brows, nose, eyes, mouth, as annotated by 300-W), or of 70 with the
+    pupils, is in the mirror."""
+    pairs = [(k, 16 - k) for k in range(8)] + [(17 + k, 26 - k) for k in range(5)] + [(31, 35), (32, 34)]
+    pairs += [(36, 45), (37, 44), (38, 43), (39, 42), (40, 47), (41, 46)]
+    pairs += [(48, 54), (49, 53), (50, 52), (55, 59), (56, 58), (60, 64), (61, 63), (65, 67), (68, 69)]
+    order = list(range(points))
+    for a, b in pairs:
+        if b < points:
+            order[a], order[b] = b, a
+    return order
+
+
+def flip(poses: Poses) -> Poses:
+    """The same people in a mirror: x turns round, and what was the left arm, eye or hand is the right one."""
+    count = poses.points.shape[2]
+    order = list(_MIRRORED_BODY)
+    if count > BODY:
+        left, right, face = BODY, BODY + HAND, BODY + 2 * HAND
+        order += [*range(right, face), *range(left, right), *(face + k for k in _mirrored_face(count - face))]
+    points = poses.points[:, :, order].clone()
+    points[..., 0] = 1.0 - points[..., 0]
+    return Poses(points, poses.height, poses.width)
 
 
 def from_coco(points: torch.Tensor) -> torch.Tensor:
@@ -184,3 +211,15 @@ class _Canvas:
         y = torch.arange(top, bottom, dtype=torch.float64)[:, None] + 0.5
         part = self.levels[top:bottom, left:right]
         part[inside(x, y)] = torch.tensor(colour, dtype=torch.uint8)
+
+
+KIND = VariableKind(
+    name="pose",
+    title="Pose",
+    about="people as OpenPose stick figures on black",
+    values="keypoints (maps.pose.Poses): float [B, people, 18, 3], or 60, 128 or 130 points with hands and face",
+    draw=draw,
+    flip=flip,
+    controlnets=("control_v11p_sd15_openpose", "control_sd15_openpose"),
+    expects="OpenPose colours and limb order on black; hands and face may be drawn or not",
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -94,6 +95,17 @@ def legend(labels: torch.Tensor, palette: palettes.Palette = palettes.COCO, limi
         draw.text((310 - draw.textlength(share, font), top + 6), share, MUTED, font)
     if more > 0:
         draw.text((52, 12 + row * len(shown)), f"and {more} more classes", MUTED, font)
+    return np.asarray(sheet)
+
+
+def note(title: str, text: str, width: int = 320) -> np.ndarray:
+    """A title and a line of words under it, broken where it is too long."""
+    lines = textwrap.wrap(text, 44)
+    sheet = Image.new("RGB", (width, 44 + 20 * len(lines)), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    draw.text((10, 8), _fit(draw, title, _font(19), width - 20), INK, _font(19))
+    for place, line in enumerate(lines):
+        draw.text((10, 36 + 20 * place), line, MUTED, _font(13))
     return np.asarray(sheet)
 
 

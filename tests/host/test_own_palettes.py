@@ -39,7 +39,7 @@ def folder(comfy_host: Any) -> Iterator[Folder]:
     for file in found.path.glob("*.json"):
         file.unlink()
     comfy_host.folder_paths.filename_list_cache.clear()
-    comfy_host.engine("comfyui_fgdm.host.own").refresh()
+    comfy_host.engine("comfyui_fgdm.host.own").library()
 
 
 def test_the_folder_lists_json_files_only(comfy_host: Any, folder: Folder) -> None:
@@ -53,7 +53,7 @@ def test_maps_of_a_factor_with_a_palette_of_ones_own(
     comfy_host: Any, folder: Folder, tiny: Any, make_factor: Any
 ) -> None:
     file = folder.put("pets.json", PETS)
-    comfy_host.engine("comfyui_fgdm.host.own").refresh()
+    comfy_host.engine("comfyui_fgdm.host.own").library()
     factor = tiny.load(make_factor("pets.safetensors", palette="pets", classes=(1, 2)))
     picture = torch.zeros(1, 8, 8, 3)
     picture[:, :4, :, 0], picture[:, 4:, :, 2] = 0.9, 0.9
@@ -71,7 +71,7 @@ def test_a_bad_file_is_named_where_its_palette_is_missed_and_in_the_way_of_nothi
     comfy_host: Any, folder: Folder, tiny: Any, make_factor: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder.put("pets.json", PETS)
-    comfy_host.engine("comfyui_fgdm.host.own").refresh()
+    comfy_host.engine("comfyui_fgdm.host.own").library()
     name = make_factor("pets-again.safetensors", palette="pets")
     bad = folder.put("pets.json", {**PETS, "void": 70})
     with pytest.raises(ValueError, match=r"unknown palette 'pets'.*pets\.json: 'void' is 70; write the index"):

@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 
-from ...maps.conversion import Colours, PaletteError, Shown, table_for
+from ...maps.conversion import Colours, Shown
+from ...maps.reader import PaletteError, VariableError
 from ...sampling.graph import GraphError
 from .. import own
 from ..models.factor import Factor
-from ..reading import palette_of
-from ..reports import paint
+from ..reading import reader_of, to_image
 from .variables import Control, Given, Graph, Node, Sampled
 
 
@@ -50,25 +50,28 @@ def check_colours(graph: Graph) -> None:
 
     Tables of the user's own are read again here, once a run, and not at every picture that is shown.
     """
-    own.refresh()
+    library = own.library()
     for node in graph.sampled():
         for control in node.controls:
             if control.shown is not Shown.ADE20K:
                 continue
             try:
-                table_for(palette_of(_factor_of(graph[control.parent])), Colours.ADE20K)
-            except (PaletteError, ValueError) as error:
+                library.table(reader_of(_factor_of(graph[control.parent])).with_classes(), Colours.ADE20K)
+            except (PaletteError, VariableError) as error:
                 raise GraphError(
                     f"variable {node.name!r} is to see {control.parent!r} in the colours of ADE20K, but {error}"
                 ) from None
 
 
 def _painted(image: torch.Tensor, parent: Node, shown: Shown) -> torch.Tensor:
+    """A picture of the parent as the link shows it. What no factor draws is clean already, whatever it is."""
     factor = _factor_of(parent)
-    classes = factor is not None and factor.info.palette is not None
-    if shown is Shown.AS_DRAWN or (shown is Shown.CLEAN and not classes):
+    if shown is Shown.AS_DRAWN or (shown is Shown.CLEAN and factor is None):
         return image
-    return paint(image, factor, Colours.ADE20K if shown is Shown.ADE20K else Colours.AS_READ)
+    reader = reader_of(factor)
+    table = own.latest().table(reader.with_classes(), Colours.ADE20K) if shown is Shown.ADE20K else None
+    painted = reader.show(image, shown, table)
+    return image if painted is image else to_image(painted)
 
 
 def _factor_of(node: Node) -> Factor | None:

@@ -1,6 +1,7 @@
 """Exact ground truth of a drawn scene beside its label map: boxes, layers, depth, normals, edges, joints, scene graph.
 
-Conventions: x right, y down, pixels; depth 0 near ... 1 far; normals are unit vectors with x right, y up, z to the viewer.
+Conventions: x right, y down, pixels; depth 0 near ... 1 far; normals are unit vectors as in ``maps.normal``, with
+x to the left, y up, z to the viewer.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ def normals(scene: Scene) -> np.ndarray:
         inside = _distance(mask)
         bulge = np.sqrt(np.clip(inside / max(inside.max(), 1e-6), 0, 1)) * inside.max()
         dy, dx = np.gradient(ndimage.gaussian_filter(bulge, 1.0))
-        vector = np.dstack([-dx, dy, np.ones_like(dx)])
+        vector = np.dstack([dx, dy, np.ones_like(dx)])
         result[mask] = (vector / np.linalg.norm(vector, axis=2, keepdims=True))[mask]
     return result
 
