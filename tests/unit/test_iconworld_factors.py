@@ -75,14 +75,14 @@ def test_a_control_lora_file_is_the_trained_control(base) -> None:
     assert "lora_controlnet" in state and "input_blocks.3.1.transformer_blocks.0.attn2.to_k.up" in state
     rebuilt = control.control_from(state, base)
     changes = rebuilt(x, rebuilt.input_hint_block(hint), t, context)
-    torch.testing.assert_close(base.unet(x, t, context, control=changes), image(x, hint, t, context)[0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        base.unet(x, t, context, control=changes), image(x, hint, t, context)[0], atol=1e-5, rtol=0
+    )
     trained = {name.split(".")[1] for name, p in image.named_parameters() if p.requires_grad}
     assert trained == {"zero_convs", "middle_block_out", "input_hint_block", "up", "down"}
     both = image(x, hint, t, context, beside=hint)[0]
     nn.init.normal_(first.zero_convs[0][0].weight, std=0.1)
-    assert (image(x, hint, t, context, beside=hint)[0] - both).abs().max() > 1e-4, (
-        "the first image factor acts as well"
-    )
+    assert (image(x, hint, t, context, beside=hint)[0] - both).abs().max() > 1e-4, "the first image factor acts as well"
 
 
 def test_the_losses_are_of_the_variable(base, shard, encoder) -> None:

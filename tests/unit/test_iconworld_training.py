@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from comfyui_fgdm.iconworld.family import autoencoder, control, data, judge, parts, shards
+from comfyui_fgdm.iconworld.family import autoencoder, control, data, judge, shards
 from comfyui_fgdm.iconworld.family.control import WholeControl
 from comfyui_fgdm.iconworld.family.factor import Factor
 from comfyui_fgdm.iconworld.family.networks import ControlNet, TextEncoder, UNet
@@ -20,6 +20,7 @@ from comfyui_fgdm.iconworld.world.layouts import sample_layout
 from comfyui_fgdm.iconworld.world.scenes import World
 from comfyui_fgdm.maps import palettes
 from comfyui_fgdm.maps.pictures import grey, paint_grey
+from comfyui_fgdm.maps.variable import VariableKind
 from comfyui_fgdm.training import loop, objective
 from tools.toy_icons import toy_bank
 
@@ -259,7 +260,7 @@ def test_shards_ground_words_in_the_masks_of_what_they_name(shard_folder):
     assert torch.equal(empty, batch.dropped)
     assert 5 < int(empty.sum()) < 35 and batch.masks[empty].max() == 0
     full = shard.draw(64, torch.Generator().manual_seed(0), dropout=0.0)
-    labels = palettes.decode(full.pictures["segmentation"].permute(0, 2, 3, 1), palettes.COCO)
+    labels = palettes.decode(full.pictures["segmentation"].permute(0, 2, 3, 1), palettes.COCO, World().classes)
     areas = (labels[:, None] == torch.arange(183)[None, :, None, None]).flatten(2).float().mean(2)
     named = full.masks.flatten(2).mean(2)
     for b in range(64):
@@ -340,7 +341,9 @@ def test_held_out_prompts_are_held_out_and_within_the_vocabulary():
         evaluate.prompts(241)
 
 
-TOY = VariableKind("warmth", "Warmth", "grey: red is bright", "float [B, H, W] in 0..1", draw=paint_grey, read=grey)
+TOY = VariableKind(
+    "warmth", "Warmth", "grey: red is bright", "float [B, H, W] in 0..1", lambda red: paint_grey(red, "warmth"), grey
+)
 
 
 def warmth_of(scene):
@@ -354,7 +357,7 @@ def test_a_whole_recipe_in_miniature(tmp_path, monkeypatch):
     from dataclasses import replace
 
     from comfyui_fgdm.iconworld import __main__ as command
-    from comfyui_fgdm.iconworld.family import export, recipes, sample, shipped
+    from comfyui_fgdm.iconworld.family import recipes, sample, shipped
     from comfyui_fgdm.iconworld.family.networks import UNetConfig
     from comfyui_fgdm.iconworld.world import truths
     from comfyui_fgdm.maps import kinds
@@ -372,13 +375,13 @@ def test_a_whole_recipe_in_miniature(tmp_path, monkeypatch):
         monkeypatch.setitem(recipes.RECIPES, "cpu", recipe)
         for words in commands:
             assert command.main(["--folder", str(run), "--weights", str(out), *words]) == 0
-        return shipped.load(unet, root=out)
+        return shipped.load(unet, root=out) if out.exists() else None
 
-    try_recipe(maps, ["data"], ["train", "all", "--threads", "1"], ["export"])
-    assert len((out / "SHA256SUMS").read_text().splitlines()) == 7
+    try_recipe(maps, ["data"], ["train", "all", "--threads", "1"])
     for log in run.glob("*.log.jsonl"):
         log.unlink()  # as of parts that were stopped before their first line
     family = try_recipe(maps, ["export"])
+    assert len((out / "SHA256SUMS").read_text().splitlines()) == 7
     info = family.factors["segmentation"].info
     assert (info.training["samples"], info.training["recipe"], info.classes) == (8, "cpu", World().classes)
     context, empty = sample.encode(family.base, ["a dog on the grass"])
@@ -395,7 +398,9 @@ def test_a_whole_recipe_in_miniature(tmp_path, monkeypatch):
     kinds.register(TOY)
     truths.register("warmth", warmth_of)
     toy = recipes.MapVariable("warmth", ("segmentation", "depth"), rank=4, control_rank=4)
-    done = {path.name: path.read_bytes() for path in (run / "base.pt", run / "depth.pt", run / "shards/0000/scenes.npz")}
+    done = {
+        path.name: path.read_bytes() for path in (run / "base.pt", run / "depth.pt", run / "shards/0000/scenes.npz")
+    }
     words = [["train", part, "--threads", "1"] for part in ("warmth", "warmth_image")]
     family = try_recipe((*maps, toy), ["data"], *words, ["export"])
     assert all(path.read_bytes() == done[path.name] for path in (run / "base.pt", run / "depth.pt"))
@@ -417,7 +422,9 @@ def test_seeds_belong_to_parts_and_parents_come_first():
     from comfyui_fgdm.iconworld.family import recipes
 
     first, below = recipes.CPU.maps
-    assert [recipes.CPU.seed_of(part) for part in recipes.CPU.parts] == [1, 2, 3, 4, 5, 6, 7, 8], "of the shipped family"
+    assert [recipes.CPU.seed_of(part) for part in recipes.CPU.parts] == [1, 2, 3, 4, 5, 6, 7, 8], (
+        "of the shipped family"
+    )
     pose = recipes.MapVariable("pose", ("segmentation",))
     one, other = (replace(recipes.CPU, maps=maps) for maps in ((first, below, pose), (first, pose)))
     assert one.seed_of("pose") == other.seed_of("pose") not in range(10)

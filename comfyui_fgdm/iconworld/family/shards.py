@@ -79,7 +79,7 @@ class Pictures:
         result = np.empty((len(index), self.side, self.side, 3), np.uint8)
         for at, k in enumerate(index):
             raw = self.data[self.ends[k - 1] if k else 0 : self.ends[k]]
-            result[at] = np.frombuffer(zlib.decompress(raw), np.uint8).reshape(self.side, self.side, 3)
+            result[at] = np.frombuffer(zlib.decompress(raw.tobytes()), np.uint8).reshape(self.side, self.side, 3)
         return result
 
     def tensor(self, index: np.ndarray) -> Tensor:
