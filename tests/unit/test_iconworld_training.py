@@ -445,6 +445,21 @@ def test_an_interrupted_write_leaves_nothing_that_is_read(tmp_path, monkeypatch)
     assert [path.name for path in tmp_path.glob("*.npz")] == ["0000.npz"]
 
 
+def test_arrays_are_written_alike_by_older_numpy(tmp_path, monkeypatch):
+    """Before 2.1 `savez` has no option but arrays: whatever else it is given ends up in the file."""
+    savez = np.savez
+
+    def older(file, **arrays):
+        savez(file, **{f"{name} ": np.asanyarray(value) for name, value in arrays.items()})
+
+    monkeypatch.setattr(shards.np, "savez", older)
+    shards.write_arrays(tmp_path / "0000.npz", labels=np.zeros(3))
+    assert np.load(tmp_path / "0000.npz").files == ["labels "]
+    with pytest.raises(ValueError, match="labels: objects"):
+        shards.write_arrays(tmp_path / "0001.npz", labels=np.array([{}, None]))
+    assert [path.name for path in tmp_path.iterdir()] == ["0000.npz"]
+
+
 def test_a_recipe_can_be_tried_at_a_share():
     from comfyui_fgdm.iconworld.family import recipes
 

@@ -12,7 +12,7 @@ import torch
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from comfy.ldm.modules.diffusionmodules.util import timestep_embedding
 
-from ...factors.conditions import adapter_input
+from ...factors.conditions import adapter_input, resized
 from ...factors.files import AdapterKind, LoraPair
 from .factor import Factor
 
@@ -271,11 +271,11 @@ class _Delta:
 
 def with_features(options: dict, features: Mapping[int, torch.Tensor]) -> dict:
     """A copy of transformer_options by which the UNet adds these to the outputs of its input blocks, before the skip
-    connections are stored."""
+    connections are stored. A block that another patch lets compute at another size gets them resized to that size."""
 
     def patch(h: torch.Tensor, now: dict) -> torch.Tensor:
         number = now["block"][1]
-        return h + features[number] if number in features else h
+        return h + resized(features[number], h.shape[2:]) if number in features else h
 
     patches = dict(options.get("patches", {}))
     patches["input_block_patch"] = [*patches.get("input_block_patch", ()), patch]

@@ -48,7 +48,9 @@ def _save(file: IO[bytes], array: np.ndarray) -> None:
 
 
 def write_arrays(path: Path, **arrays: np.ndarray) -> None:
-    """An .npz file that is whole or absent."""
+    """An .npz file that is whole or absent. Numbers alone: ValueError for arrays of Python objects, which would be pickled."""
+    if objects := [name for name, value in arrays.items() if np.asarray(value).dtype.hasobject]:
+        raise ValueError(f"{', '.join(objects)}: objects are not written to {path.name}; give arrays of numbers")
     _whole(path, partial(np.savez, **arrays))
 
 
