@@ -75,10 +75,10 @@ def test_named_model_files_are_embedded_or_the_name_says_that_they_are_not(name:
 @pytest.mark.parametrize("name", [name for name in NAMES if not runs_as_shipped(name)])
 def test_a_note_says_where_files_that_are_not_embedded_go(name: str) -> None:
     notes = [node["widgets_values"][0] for node in load(name)["nodes"] if node["type"] in NOTES]
-    (note,) = [text for text in notes if "Folders of `ComfyUI/models`" in text]
+    (note,) = [text for text in notes if "Folders of ComfyUI/models" in text]
     lines = note.splitlines()
     for file, folder in model_files(load(name, api=True)).items():
-        assert any(line.startswith(f"- `{folder}`: `{file}`") for line in lines), f"{file} to {folder}"
+        assert any(line.startswith(f"- {folder}: **{file}**") for line in lines), f"{file} to {folder}"
 
 
 @pytest.mark.parametrize("name", NAMES)
