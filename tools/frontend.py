@@ -35,6 +35,17 @@ SHOW = """async ([workflow, name]) => {
   for (let i = 0; i < 3; i++) await new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve, 100)))
 }"""
 
+# Queues the open workflow once and says how it ended.
+RUN = """async () => {
+  const ended = new Promise((resolve) => {
+    app.api.addEventListener('execution_success', () => resolve('success'))
+    app.api.addEventListener('execution_error', (event) => resolve('error: ' + event.detail.exception_message))
+    app.api.addEventListener('execution_interrupted', () => resolve('interrupted'))
+  })
+  const queued = await app.queuePrompt(0, 1)
+  return queued ? await ended : 'refused: ' + JSON.stringify(app.lastNodeErrors)
+}"""
+
 # Pairs of nodes whose rectangles, titles included, share more than a pixel: as drawn on the canvas, or in the page.
 OVERLAPS = """() => {
   const scale = app.canvas.ds.scale
@@ -95,3 +106,8 @@ def template(tab: Any, name: str) -> None:
 def overlaps(tab: Any) -> list[str]:
     """Which nodes of the open workflow cover each other, a text a pair."""
     return tab.evaluate(OVERLAPS)
+
+
+def run(tab: Any) -> str:
+    """Run the open workflow; "success", or what went wrong."""
+    return tab.evaluate(RUN)

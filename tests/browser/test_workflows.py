@@ -15,16 +15,6 @@ WORKFLOWS = sorted(file.stem for file in (ROOT / "workflows").glob("*.json") if 
 OTHERS = sorted(file.stem for file in (ROOT / "workflows").glob("*.json") if not runs_as_shipped(file.stem))
 MAIN = "fgdm_best_of_10"
 
-RUN = """async () => {
-  const ended = new Promise((resolve) => {
-    app.api.addEventListener('execution_success', () => resolve('success'))
-    app.api.addEventListener('execution_error', (event) => resolve('error: ' + event.detail.exception_message))
-    app.api.addEventListener('execution_interrupted', () => resolve('interrupted'))
-  })
-  const queued = await app.queuePrompt(0, 1)
-  return queued ? await ended : 'refused: ' + JSON.stringify(app.lastNodeErrors)
-}"""
-
 # Sizes "width x height" of the pictures a node shows: in the page in Nodes 2.0, drawn by the node itself on the classic canvas.
 SHOWN = """([type, vue]) => app.graph.nodes.filter((node) => node.type === type).flatMap((node) => {
   const inPage = [...document.querySelectorAll(`[data-node-id="${node.id}"] img`)]
@@ -62,7 +52,7 @@ def test_template_opens_runs_and_shows_chart_and_image(page: Any, renderer: str,
     frontend.template(page, name)
     assert_nothing_is_missing(page)
     page.evaluate(OTHER_SEEDS, renderer)  # what the server has cached is not put out again
-    assert page.evaluate(RUN) == "success"
+    assert frontend.run(page) == "success"
 
     vue = renderer == "nodes2"
     types = {node["class_type"] for node in api_workflow(name).values()}

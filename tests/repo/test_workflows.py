@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tools import blueprint
 from tools.workflow import model_files, runs_as_shipped
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,3 +103,9 @@ def test_offered_downloads_are_files_that_the_node_loads(name: str) -> None:
 
 def test_every_api_workflow_has_a_twin() -> None:
     assert sorted(file.stem for file in (ROOT / "workflows" / "api").glob("*.json")) == NAMES
+
+
+def test_the_blueprint_is_made_of_the_main_workflow() -> None:
+    files = [file.name for file in (ROOT / "subgraphs").iterdir()]
+    assert files == [blueprint.TARGET.name], "one blueprint, and nothing else"
+    assert blueprint.TARGET.read_text("utf-8") == blueprint.text(), "run: python -m tools.blueprint"
