@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 from ..maps import own_files
 from ..maps.library import SHIPPED, Library
@@ -15,7 +16,15 @@ _seen: tuple[str, Library] = ("", SHIPPED)
 
 def fingerprint() -> str:
     """A text that changes when a file of the palette folders is added, changed or removed."""
-    return ";".join(f"{file}:{(stat := file.stat()).st_mtime_ns}:{stat.st_size}" for file in folders.palette_files())
+    return ";".join(f"{file}:{_state(file)}" for file in folders.palette_files())
+
+
+def _state(file: Path) -> str:
+    try:
+        found = file.stat()
+    except OSError:  # it went away since the folder was listed
+        return "gone"
+    return f"{found.st_mtime_ns}:{found.st_size}"
 
 
 def library() -> Library:
