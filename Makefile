@@ -13,10 +13,15 @@ VENV_PYTHON := .venv/bin/python
 TESTS ?= unit repo host server browser
 .DEFAULT_GOAL := help
 
-# Prompts reach the demo through the environment, so that no quote or dollar in one is ever read by a shell.
-ifeq ($(origin PROMPT),command line)
-export FGDM_DEMO_PROMPT := $(value PROMPT)
+# What a user writes freely reaches the demo through the environment, unexpanded: no quote, dollar or newline in it is ever
+# read by make or by a shell. (What stands behind `make` would otherwise be exported once more, expanded.)
+define hand_on
+ifneq ($$(origin $(1)),undefined)
+export FGDM_DEMO_$(1) := $$(value $(1))
+unexport $(1)
 endif
+endef
+$(foreach name,PROMPT SEED COUNT PORT,$(eval $(call hand_on,$(name))))
 
 .PHONY: help demo test bench bench-sd15 lint eval-tiny eval-joint
 
@@ -24,7 +29,7 @@ help:
 	@sed -n 's/^#   //p' Makefile
 
 demo: setup-demo
-	@$(VENV_PYTHON) -m tools.demo $(if $(SEED),--seed "$(SEED)") $(if $(COUNT),--count "$(COUNT)") $(if $(PORT),--port "$(PORT)")
+	@$(VENV_PYTHON) -m tools.demo
 
 test: setup-test
 	@cd tests && ../$(VENV_PYTHON) -m pytest $(TESTS) $(PYTEST_ARGS)

@@ -11,7 +11,7 @@ class FGDMExtension(ComfyExtension):
         from ..comfyui_fgdm.host.models import family
 
         folders.register()
-        own.refresh()
+        own.library()
         family.register()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
@@ -21,11 +21,12 @@ class FGDMExtension(ComfyExtension):
         from .decode_map import DecodeMap
         from .graph_sampling import GraphControl, GraphGuider, GraphResult
         from .graph_variables import GraphFactor, GraphGiven, GraphImage
+        from .load_embedded import LoadEmbedded, LoadEmbeddedImageFactor
         from .load_factor import LoadFactor
         from .objects import Objects
         from .sample_maps import SampleMaps
 
         return [
-            LoadFactor, ApplyFactor, Objects, SampleMaps, CandidateNoise, BestOfN, DecodeMap,
+            LoadEmbedded, LoadEmbeddedImageFactor, LoadFactor, ApplyFactor, Objects, SampleMaps, CandidateNoise, BestOfN, DecodeMap,
             GraphFactor, GraphImage, GraphGiven, GraphControl, GraphGuider, GraphResult,
         ]  # fmt: skip

@@ -3,6 +3,7 @@
 from comfy_api.latest import io
 
 from . import inputs
+from .checks import checked
 from .types import CATEGORY, FactorType
 
 
@@ -42,6 +43,7 @@ class ApplyFactor(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(
         cls, model, factor, strength, start_percent, end_percent, parent=None, parent_2=None, parent_3=None
     ) -> io.NodeOutput:

@@ -2,6 +2,7 @@
 
 from comfy_api.latest import io, ui
 
+from .checks import checked
 from .types import CATEGORY, FactorType, ObjectsType
 
 
@@ -65,6 +66,7 @@ class BestOfN(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(cls, maps, objects, keep, min_area, erode, factor=None, seed=None) -> io.NodeOutput:
         from ..comfyui_fgdm.host.reports import score_maps
 

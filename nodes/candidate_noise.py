@@ -3,6 +3,7 @@
 from comfy_api.latest import io
 
 from . import inputs
+from .checks import checked
 from .types import CATEGORY
 
 
@@ -21,6 +22,7 @@ class CandidateNoise(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(cls, seed) -> io.NodeOutput:
         from ..comfyui_fgdm.host.candidates import CandidateNoise as Noise
 

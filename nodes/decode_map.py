@@ -2,6 +2,7 @@
 
 from comfy_api.latest import io
 
+from .checks import checked
 from .types import CATEGORY, FactorType, SegsType
 
 
@@ -31,8 +32,8 @@ class DecodeMap(io.ComfyNode):
                 io.String.Input(
                     "class_name",
                     default="",
-                    tooltip="Class of the mask, for example dog. Empty: all things (people, animals, vehicles, "
-                    "furniture), that is all countable objects and no background.",
+                    tooltip="Class of the mask, for example dog, by its name, plural or a synonym. Empty: all things "
+                    "(people, animals, vehicles, furniture), that is all countable objects and no background.",
                 ),
                 io.Combo.Input(
                     "rule",
@@ -94,11 +95,12 @@ class DecodeMap(io.ComfyNode):
         return own.fingerprint()  # of palettes and tables that a user may edit
 
     @classmethod
+    @checked
     def execute(
         cls, maps, factor=None, class_name="", rule="nearest", colours="as read", clean=0.0025
     ) -> io.NodeOutput:
-        from ..comfyui_fgdm.host.reports import decode_map
+        from ..comfyui_fgdm.host.reports import Decoding, decode_map
         from ..comfyui_fgdm.maps.conversion import Colours
         from ..comfyui_fgdm.maps.palettes import Rule
 
-        return io.NodeOutput(*decode_map(maps, factor, class_name, Rule(rule), Colours(colours), clean))
+        return io.NodeOutput(*decode_map(maps, factor, Decoding(class_name, Rule(rule), Colours(colours), clean)))

@@ -3,6 +3,7 @@
 from comfy_api.latest import io
 
 from . import inputs
+from .checks import checked
 from .types import CATEGORY, FactorType, GraphType
 
 
@@ -72,6 +73,7 @@ class GraphFactor(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(cls, model, factor, name="", strength=1.0, graph=None, **fields) -> io.NodeOutput:
         from ..comfyui_fgdm.host.graph.variables import Graph, Sampled
 
@@ -97,6 +99,7 @@ class GraphImage(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(cls, model, name="image", graph=None, **fields) -> io.NodeOutput:
         from ..comfyui_fgdm.host.graph.variables import Graph, Sampled
 
@@ -122,8 +125,14 @@ class GraphGiven(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(cls, name, image=None, latent=None, graph=None) -> io.NodeOutput:
         from ..comfyui_fgdm.host.graph.variables import Given, Graph
 
-        samples = None if latent is None else latent["samples"]
-        return io.NodeOutput((graph or Graph()).add(Given(name, samples, image)))
+        if image is None and latent is None:
+            raise ValueError(
+                f"image, latent: nothing is connected that says what {name!r} is. Connect the map as a picture, as a latent, "
+                "or both."
+            )
+        known = {} if latent is None else latent
+        return io.NodeOutput((graph or Graph()).add(Given(name, known.get("samples"), image, known)))

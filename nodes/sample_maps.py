@@ -3,6 +3,7 @@
 from comfy_api.latest import io, ui
 
 from . import inputs
+from .checks import checked
 from .types import CATEGORY, FactorType, ObjectsType
 
 
@@ -79,6 +80,7 @@ class SampleMaps(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(
         cls, model, factor, positive, negative, vae, objects, seed, count, steps, cfg, sampler, scheduler, width, height,
         batch_size,

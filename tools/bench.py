@@ -89,7 +89,7 @@ def machine() -> str:
 def sampling_rows(host: InProcessHost) -> Iterator[Row]:
     """Steps and throughput, in process, so that nothing but the nodes is timed."""
     names = {node["class_type"]: node["inputs"] for node in json.loads(WORKFLOW.read_text("utf-8")).values()}
-    model, clip, vae = host.call("CheckpointLoaderSimple", **names["CheckpointLoaderSimple"])[:3]
+    model, clip, vae = host.call("FGDM_LoadEmbedded", **names["FGDM_LoadEmbedded"])
     (factor,) = host.call("FGDM_LoadFactor", **names["FGDM_LoadFactor"])
     (positive,) = host.call("CLIPTextEncode", clip=clip, text=PROMPT)
     (negative,) = host.call("CLIPTextEncode", clip=clip, text="")

@@ -9,6 +9,7 @@ import argparse
 import io
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -34,7 +35,7 @@ JUDGE = WEIGHTS / "judge" / "fgdm-iconworld-judge.safetensors"
 OUTPUT = ROOT / "demo_output"
 MAX_COUNT = 64  # of Sample Maps
 STAGES = {
-    "CheckpointLoaderSimple": "loading the models",
+    "FGDM_LoadEmbedded": "loading the models",
     "FGDM_SampleMaps": "sampling maps",
     "KSampler": "sampling the image from the best map",
 }
@@ -66,26 +67,36 @@ class Captured:
 
 
 def read_request(argv: list[str], environment: dict[str, str]) -> Request:
-    """Command line and FGDM_DEMO_PROMPT. Raises DemoError for what cannot be run."""
+    """Command line, then FGDM_DEMO_PROMPT, _SEED, _COUNT and _PORT (an empty number is none).
+
+    Raises DemoError for what cannot be run.
+    """
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
     parser.add_argument("--prompt", default=environment.get("FGDM_DEMO_PROMPT"))
-    parser.add_argument("--seed", type=int)
-    parser.add_argument("--count", type=int, help=f"number of maps, 1 to {MAX_COUNT}")
-    parser.add_argument("--port", type=int, help="a free port on 127.0.0.1; without it any")
+    parser.add_argument("--seed", help=f"0 to {2**64 - 1}")
+    parser.add_argument("--count", help=f"number of maps, 1 to {MAX_COUNT}")
+    parser.add_argument("--port", help="a free port on 127.0.0.1; without it any")
     given = parser.parse_args(argv)
     if given.prompt is not None and not given.prompt.strip():
         raise DemoError('the prompt is empty; write for example: make demo PROMPT="a dog and a bicycle under a tree"')
-    if given.seed is not None and not 0 <= given.seed < 2**64:
-        raise DemoError(f"SEED={given.seed} is out of range; write 0 to {2**64 - 1}")
-    if given.count is not None and not 1 <= given.count <= MAX_COUNT:
-        raise DemoError(f"COUNT={given.count} is out of range; write 1 to {MAX_COUNT} maps")
-    if given.port is not None and not 1 <= given.port <= 65535:
-        raise DemoError(f"PORT={given.port} is out of range; write 1 to 65535, or leave it out")
-    if given.port is not None and not port_is_free(given.port):
-        raise DemoError(
-            f"port {given.port} on 127.0.0.1 is in use; name another one, or leave PORT out to get a free one"
-        )
-    return Request(given.prompt, given.seed, given.count, given.port)
+
+    def number(name: str, least: int, most: int, hint: str) -> int | None:
+        behind = getattr(given, name)
+        word = environment.get(f"FGDM_DEMO_{name.upper()}", "") if behind is None else behind
+        if not word.strip():
+            return None
+        if not re.fullmatch(r"\s*[+-]?[0-9]{1,30}\s*", word):
+            raise DemoError(f"{name.upper()}={word} is no whole number; {hint}")
+        if not least <= int(word) <= most:
+            raise DemoError(f"{name.upper()}={word} is out of range; {hint}")
+        return int(word)
+
+    seed = number("seed", 0, 2**64 - 1, f"write 0 to {2**64 - 1}")
+    count = number("count", 1, MAX_COUNT, f"write 1 to {MAX_COUNT} maps")
+    port = number("port", 1, 65535, "write 1 to 65535, or leave it out")
+    if port is not None and not port_is_free(port):
+        raise DemoError(f"port {port} on 127.0.0.1 is in use; name another one, or leave PORT out to get a free one")
+    return Request(given.prompt, seed, count, port)
 
 
 def prepare(prompt: Prompt, request: Request) -> Captured:
@@ -203,13 +214,18 @@ def write_results(server: Server, run: Run, captured: Captured, query: ObjectQue
     captions = [f"map {entry['index']}: recall {entry['recall']:.2f}" for entry in scores["maps"]]
     pictures += [picture(best), picture(image), palettes.encode(seen[0], palettes.COCO)]
     captions += [f"best map: {scores['best_recall']:.2f}", "image", f"image as judged: {image_recall:.2f}"]
-    sheet = charts.contact_sheet(pictures, captions, title=title)
+    sheet = charts.contact_sheet(pictures, captions, title=one_line(title))
     Image.fromarray(sheet).save(OUTPUT / "contact_sheet.png")
 
     return (
         f"map recall best-of-{len(maps)} {scores['best_recall']:.2f} (mean {scores['mean_recall']:.2f}), "
         f"image recall by the judge {image_recall:.2f} -> {(OUTPUT / 'contact_sheet.png').relative_to(ROOT)}"
     )
+
+
+def one_line(text: str) -> str:
+    """A prompt of several lines as the terminal and the contact sheet show it."""
+    return " ".join(text.split())
 
 
 def say(text: str) -> None:
@@ -230,7 +246,7 @@ def demo(argv: list[str]) -> str:
             say(f"starting ComfyUI {host_source.locate(CACHE).version} at {server.url}")
             server.launch()
             query = objects_of(text)  # imports torch while the server does
-            say(f"prompt: {text}")
+            say(f"prompt: {one_line(text)}")
             say(f"objects: {query.text}" + "".join(f"; left out: {phrase} ({why})" for phrase, why in query.excluded))
             server.wait_ready()
             run = run_workflow(server, prompt, started)

@@ -51,9 +51,16 @@ def adapter_input(
 
 
 def _fit(value: Tensor, size: Sequence[int], batch: int) -> Tensor:
-    """A latent resized (bilinearly) to `size`, its batch repeated or cut to `batch`."""
-    if value.shape[2:] != torch.Size(size):
-        value = F.interpolate(value, size=tuple(size), mode="bilinear", antialias=True)
+    """A latent resized to `size`, its batch repeated or cut to `batch`."""
+    value = resized(value, size)
     if len(value) == batch:
         return value
     return value.repeat(-(-batch // len(value)), 1, 1, 1)[:batch]
+
+
+def resized(value: Tensor, size: Sequence[int]) -> Tensor:
+    """B x C x h x w at another size, bilinearly, smoothed where it shrinks; of its size already: the value itself."""
+    if value.shape[2:] == torch.Size(size):
+        return value
+    wide = value if value.dtype in (torch.float32, torch.float64) else value.float()  # CPUs do it in these alone
+    return F.interpolate(wide, size=tuple(size), mode="bilinear", antialias=True).to(value)

@@ -16,6 +16,7 @@ import torch
 from ..maps import kinds
 from . import checkpoints, files
 from .files import METADATA_KEY, FactorInfo
+from .info import reader_of
 
 EMA = "model_ema."
 
@@ -96,7 +97,10 @@ def _info(checkpoint: checkpoints.Checkpoint, found: FactorInfo, wishes: Wishes)
         note = "converted from a checkpoint of the FG-DM release's layout, which says nothing about its training"
         changes["training"] = {"note": note, "file": checkpoint.path.name, **numbers}
     try:
-        return dataclasses.replace(found, **changes)
+        info = dataclasses.replace(found, **changes)
+        if wishes.palette is not None:
+            reader_of(info)  # a misspelt name would only be noticed when the file is loaded
+        return info
     except ValueError as error:
         raise ConvertError(f"what is said about the factor does not hold together: {error}") from None
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..maps import kinds, palettes
+from ..maps.library import SHIPPED, Library
+from ..maps.reader import Reader, reader
 from .networks import AdapterKind
 
 
@@ -59,11 +60,11 @@ class FactorInfo:
         self._require("classes", _all(self.classes, _is_whole), "a list of whole numbers")
         self._require("palette", self.palette is None or isinstance(self.palette, str), "a text or null")
         known = kinds.find(self.variable)
-        classless = known is not None and known.palette is None
+        classless = known is not None and not known.has_classes
         self._require("palette", self.palette is None or not classless, f"null: {self.variable} maps have no classes")
         object.__setattr__(self, "parents", tuple(self.parents))
         object.__setattr__(self, "classes", tuple(sorted(set(self.classes))))
-        if self.palette is not None:
+        if self.palette in palettes.NAMES:  # one of a user's own is looked up where the factor is resolved
             palettes.get(self.palette).check(self.classes or None)
         self._require("classes", self.palette is not None or not self.classes, "empty where there is no palette")
 
@@ -99,16 +100,12 @@ def _all(values: object, test: Callable[[object], bool]) -> bool:
     return isinstance(values, (list, tuple)) and all(map(test, values))
 
 
-def variable_of(info: FactorInfo) -> kinds.VariableKind:
-    """The variable that a factor draws, with the factor's own palette and classes; VariableError if it is not known."""
-    kind = kinds.get(info.variable)
-    if info.palette is None or kind.palette is None:
-        return kind
-    palette = palettes.get(info.palette)
-    read = kind.read and functools.partial(kind.read, palette=palette, classes=info.classes or None)
-    return dataclasses.replace(
-        kind, palette=info.palette, read=read, draw=functools.partial(kind.draw, palette=palette)
-    )
+def reader_of(info: FactorInfo, library: Library = SHIPPED, name: str = "") -> Reader:
+    """What reads, cleans and paints the maps of a factor; ``name`` of its file, for messages.
+
+    PaletteError if its palette is not in the library or lacks one of its classes.
+    """
+    return reader(info.variable, info.palette, info.classes, library, name)
 
 
 OFFICIAL_INFO = FactorInfo(

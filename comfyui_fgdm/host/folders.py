@@ -12,11 +12,16 @@ from ..factors.files import FactorFileError
 FACTORS = "fgdm_factors"
 PALETTES = "fgdm_palettes"
 EMBEDDED = Path(__file__).resolve().parents[1] / "data" / "weights"
+EMBEDDED_MODELS = "checkpoints"
+EMBEDDED_IMAGE_FACTORS = "controlnet"
 CHECKSUMS = "SHA256SUMS"
 
 
 def register() -> None:
-    """Add the embedded weights and the folders of factors and palettes to the host's model folders. Idempotent.
+    """Add the folders of factors and palettes to the host's model folders. Idempotent.
+
+    The host's own kinds are left as they are: the embedded checkpoint and ControlNets have loaders of their own, and stand
+    in no list that belongs to the user.
 
     The user's own folders come first: what an extra_model_paths.yaml put under the key,
     then ``models/fgdm_factors``, then the files of this pack.
@@ -28,8 +33,18 @@ def register() -> None:
         if not extensions:
             extensions.update(known)
     folder_paths.add_model_folder_path(FACTORS, str(EMBEDDED / FACTORS))
-    for kind in ("checkpoints", "controlnet"):
-        folder_paths.add_model_folder_path(kind, str(EMBEDDED / kind))
+
+
+def embedded_names(kind: str) -> list[str]:
+    """Names of the embedded weights of a kind, EMBEDDED_MODELS or EMBEDDED_IMAGE_FACTORS; the one to begin with first."""
+    return sorted((file.name for file in (EMBEDDED / kind).glob("*.safetensors")), key=lambda name: (len(name), name))
+
+
+def not_embedded_message(kind: str, what: str, name: object) -> str:
+    """What to tell a user whose workflow asks for weights that do not come with this pack; what: the input's name."""
+    core = "Load Checkpoint" if kind == EMBEDDED_MODELS else "Load ControlNet Model"
+    known = ", ".join(embedded_names(kind)) or "none: install the pack again"
+    return f"{what}: {name!r} does not come with this pack. There is {known}. Files of your own are loaded by {core}."
 
 
 def palette_files() -> list[Path]:

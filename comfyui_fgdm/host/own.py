@@ -3,27 +3,41 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 from ..maps import own_files
+from ..maps.library import SHIPPED, Library
 from . import folders
 
 log = logging.getLogger(__name__)
 
-_seen: list[str] = []
+_seen: tuple[str, Library] = ("", SHIPPED)
 
 
 def fingerprint() -> str:
     """A text that changes when a file of the palette folders is added, changed or removed."""
-    return ";".join(f"{file}:{(stat := file.stat()).st_mtime_ns}:{stat.st_size}" for file in folders.palette_files())
+    return ";".join(f"{file}:{_state(file)}" for file in folders.palette_files())
 
 
-def refresh() -> None:
-    """Use the palettes and tables that are in the folders now. Files that cannot be used are logged, once."""
+def _state(file: Path) -> str:
+    try:
+        found = file.stat()
+    except OSError:  # it went away since the folder was listed
+        return "gone"
+    return f"{found.st_mtime_ns}:{found.st_size}"
+
+
+def library() -> Library:
+    """The palettes and tables that are in the folders now. Files that cannot be used are logged, once."""
+    global _seen
     now = fingerprint()
-    if _seen == [now]:
-        return
-    own = own_files.read(folders.palette_files())
-    own_files.use(own)
-    _seen[:] = [now]
-    for problem in own.problems:
-        log.warning("FGDM: left out a palette or table of your own: %s", problem)
+    if _seen[0] != now:
+        _seen = now, own_files.read(folders.palette_files())
+        for problem in _seen[1].problems:
+            log.warning("FGDM: left out a palette or table of your own: %s", problem)
+    return _seen[1]
+
+
+def latest() -> Library:
+    """What ``library`` gave last, without a look at the folders: for what happens at every step of a run."""
+    return _seen[1]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+import comfy.nested_tensor
 import comfy.utils
 import latent_preview
 import torch
@@ -42,20 +46,40 @@ class CandidateProgress:
 
 
 class GraphProgress:
-    """Steps of a graph: passes them on to core's callback, and shows all variables in the making side by side."""
+    """Steps of a graph: passes them on to core's callback, and shows all variables in the making side by side.
 
-    def __init__(self, model, callback):
-        self.callback = callback
-        self.previewer = latent_preview.get_previewer(model.load_device, model.model.latent_format)
+    models: the MODEL of each variable, in the order of the pack.
+    """
+
+    def __init__(self, models: Sequence, callback):
+        self.models, self.callback = models, callback
+        found: dict[int, Any] = {}
+        for model in models:
+            if id(model.model) not in found:
+                found[id(model.model)] = latent_preview.get_previewer(model.load_device, model.model.latent_format)
+        self.previewers = [found[id(model.model)] for model in models]
 
     def step(self, step: int, x0, x, total: int) -> None:
-        """x0: of all variables, a tensor or core's pack of several."""
-        if self.callback is not None:
-            self.callback(step, x0, x, total)
+        """x0: of all variables, a tensor or core's pack of several, each as its own model scales latents."""
         parts = x0.unbind() if x0.is_nested else [x0]
-        if self.previewer is not None and len(parts) > 1:
-            pictures = [self.previewer.decode_latent_to_preview(part[:1]) for part in parts]
+        if self.callback is not None:
+            self.callback(step, self._as_first(parts) if x0.is_nested else x0, x, total)
+        if len(parts) > 1 and all(self.previewers):
+            pictures = [
+                previewer.decode_latent_to_preview(part[:1])
+                for previewer, part in zip(self.previewers, parts, strict=True)
+            ]
             comfy.utils.ProgressBar(total).update_absolute(step + 1, total, sheet(pictures))
+
+    def _as_first(self, parts: Sequence[torch.Tensor]) -> comfy.nested_tensor.NestedTensor:
+        """All parts as the first model scales latents: core scales what the callback gets back by that one model."""
+        first = self.models[0].model
+        return comfy.nested_tensor.NestedTensor(
+            [
+                part if own.model is first else first.process_latent_in(own.model.process_latent_out(part))
+                for own, part in zip(self.models, parts, strict=True)
+            ]
+        )
 
 
 def show_result(chart: torch.Tensor, total: int) -> None:
@@ -64,6 +88,19 @@ def show_result(chart: torch.Tensor, total: int) -> None:
     The classic front end keeps a node's last live preview on top of the pictures it puts out.
     """
     comfy.utils.ProgressBar(total).update_absolute(total, total, ("PNG", charts.picture(chart[0]), None))
+
+
+def show_text(text: str, node: type) -> None:
+    """Show a line of words on the running ``node``, a class whose schema asks for ``io.Hidden.unique_id``.
+
+    Both renderers show such text, as core's own nodes use it; of a node's ``ui`` text they show nothing. Nothing
+    happens where there is no server.
+    """
+    from server import PromptServer
+
+    server, hidden = getattr(PromptServer, "instance", None), node.hidden
+    if server is not None and hidden is not None and hidden.unique_id:
+        server.send_progress_text(text, hidden.unique_id)
 
 
 def sheet(pictures: list[Image.Image]) -> tuple[str, Image.Image, int]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import comfy.model_management
 import torch
 
 from ..maps import palettes
+from ..maps.reader import COCO_MAPS, Reader
 from ..maps.regions import Region
+from ..objects.words import ObjectQuery, find_class
 from .models.factor import Factor
 
 log = logging.getLogger(__name__)
@@ -31,42 +33,46 @@ class MapReading:
     unreadable: torch.Tensor
 
 
-def palette_of(factor: Factor | None) -> palettes.Palette:
-    """The palette of a factor's maps; COCO without a factor. ValueError for a factor of maps without classes."""
+def reader_of(factor: Factor | None) -> Reader:
+    """What reads the maps of a factor; without one, any segmentation map of COCO classes."""
+    return COCO_MAPS if factor is None else factor.reader
+
+
+def scored_reader(factor: Factor | None, query: ObjectQuery | None = None) -> Reader:
+    """What reads maps on which objects are counted: that of the factor; without one, any map of the query's palette.
+
+    ValueError for a factor of maps without classes, and for a query of another palette than the factor's.
+    """
     if factor is None:
-        return palettes.COCO
-    if factor.info.palette is None:
+        return COCO_MAPS if query is None else replace(COCO_MAPS, palette=query.palette)
+    reader = factor.reader
+    if reader.palette is None:
         raise ValueError(
-            f"factor: {factor.name!r} draws {factor.info.variable} maps, which have no classes to count or to read. "
+            f"factor: {reader.drawn_by!r} draws {reader.kind.name} maps, which have no classes to count. "
             "Connect a segmentation factor."
         )
-    return palettes.get(factor.info.palette)
-
-
-def scored_palette(factor: Factor | None) -> palettes.Palette:
-    """``palette_of`` where objects are counted: ValueError for other classes than COCO's, as objects are those."""
-    palette = palette_of(factor)
-    if factor is not None and palette != palettes.COCO:
+    if query is not None and query.palette != reader.palette:
         raise ValueError(
-            f"factor: {factor.name!r} draws maps of the palette {palette.name!r}, but objects are classes of "
-            f"{palettes.COCO.name!r}. Read its maps with Decode Map, or connect a factor of COCO maps."
+            f"objects: they are classes of {query.palette.name!r}, but {reader.drawn_by!r} draws maps of "
+            f"{reader.palette.name!r}. Connect the factor to Objects as well."
         )
-    return palette
+    return reader
 
 
-def classes_of(factor: Factor | None) -> tuple[int, ...] | None:
-    """Labels the maps can hold: those the factor was trained on, else None for the whole palette."""
-    return factor.info.classes or None if factor is not None else None
+def pictures_of(maps: torch.Tensor, name: str = "maps") -> torch.Tensor:
+    """An IMAGE batch as pictures float32 [B, H, W, 3] on the CPU; NotAMapError for tensors of another shape."""
+    if maps.ndim != 4 or maps.shape[-1] != 3 or maps.shape[0] == 0:
+        raise NotAMapError(
+            f"{name}: expected a batch of RGB pictures (count, height, width, 3), got shape {list(maps.shape)}. "
+            "Connect the IMAGE of VAE Decode; drop an alpha channel first."
+        )
+    return maps.to(device="cpu", dtype=torch.float32)
 
 
 def read_maps(
-    maps: torch.Tensor,
-    factor: Factor | None,
-    rule: palettes.Rule = palettes.Rule.NEAREST,
-    *,
-    name: str = "maps",
+    maps: torch.Tensor, reader: Reader, rule: palettes.Rule = palettes.Rule.NEAREST, *, name: str = "maps"
 ) -> MapReading:
-    """Labels of an IMAGE batch (B, H, W, 3).
+    """Labels of an IMAGE batch (B, H, W, 3) of maps with classes.
 
     rule: NEAREST considers the classes of the factor only; OFFICIAL, as released, all of the palette.
 
@@ -74,17 +80,8 @@ def read_maps(
     picture are near no colour of the palette (photos). Where only some pictures are like that, or
     where a factor is said to have drawn them, the log says so instead: a badly sampled map can be read.
     """
-    if maps.ndim != 4 or maps.shape[-1] != 3 or maps.shape[0] == 0:
-        raise NotAMapError(
-            f"{name}: expected a batch of RGB pictures (count, height, width, 3), got shape {list(maps.shape)}. "
-            "Connect the IMAGE of VAE Decode; drop an alpha channel first."
-        )
-    palette = palette_of(factor)
-    pictures = maps.to(device="cpu", dtype=torch.float32)
-    if rule is palettes.Rule.OFFICIAL:
-        labels = palettes.decode_official(pictures, palette)
-    else:
-        labels = palettes.decode(pictures, palette, classes_of(factor))
+    pictures, palette = pictures_of(maps, name), reader.with_classes()
+    labels = reader.read(pictures, rule)
     unreadable = _unreadable(pictures, labels, palette)
     bad = (unreadable > UNREADABLE_LIMIT).nonzero().flatten().tolist()
     if bad:
@@ -92,7 +89,7 @@ def read_maps(
             f"{name}: {len(bad)} of {len(labels)} pictures (index {', '.join(map(str, bad[:8]))}) have most pixels near "
             f"no colour of the palette {palette.name!r}, so they are no segmentation maps of it"
         )
-        if factor is None and len(bad) == len(labels):
+        if not reader.drawn_by and len(bad) == len(labels):
             raise NotAMapError(f"{what}. Connect maps sampled with a segmentation factor, not photos.")
         log.warning("FGDM: %s; their scores mean little.", what)
     return MapReading(labels, unreadable)
@@ -105,23 +102,24 @@ def _unreadable(pictures: torch.Tensor, labels: torch.Tensor, palette: palettes.
     return ((labels == palette.void) & far).float().mean(dim=(1, 2))
 
 
-def class_index(class_name: str, factor: Factor | None) -> int | None:
-    """Label of a class by name, None for an empty name. ValueError if the palette or the factor lacks it."""
+def class_labels(class_name: str, reader: Reader) -> tuple[int, ...] | None:
+    """Labels that a class name, its plural or a synonym means, None for an empty name. ValueError if the palette or the
+    factor lacks it."""
     if not class_name.strip():
         return None
-    palette, classes = palette_of(factor), classes_of(factor)
-    try:
-        index = palette.index(class_name)
-    except palettes.PaletteError as error:
-        near = ", ".join(similar_names(class_name, palette, classes))
-        raise ValueError(f"class_name: {error}. Write one of its names, such as {near}, or nothing.") from None
-    if classes is not None and index not in classes:
-        near = ", ".join(similar_names(class_name, palette, classes))
+    palette, classes = reader.with_classes(), reader.classes
+    if found := find_class(class_name, palette, classes):
+        return found
+    near = ", ".join(similar_names(class_name, palette, classes))
+    if find_class(class_name, palette):
         raise ValueError(
-            f"class_name: the factor {factor.name!r} was not trained to draw {class_name!r}; "
-            f"it knows {len(classes)} classes, such as {near}."
+            f"class_name: the factor {reader.drawn_by!r} was not trained to draw {class_name!r}; "
+            f"it knows {len(classes or ())} classes, such as {near}."
         )
-    return index
+    raise ValueError(
+        f"class_name: palette {palette.name!r} has no class called {class_name!r}. "
+        f"Write one of its names, such as {near}, or nothing."
+    )
 
 
 def similar_names(name: str, palette: palettes.Palette, classes: tuple[int, ...] | None, count: int = 5) -> list[str]:
@@ -130,11 +128,6 @@ def similar_names(name: str, palette: palettes.Palette, classes: tuple[int, ...]
 
     names = [label.name for label in palette.labels if classes is None or label.index in classes]
     return [*dict.fromkeys(difflib.get_close_matches(name, names, count, 0.5) + names)][:count]
-
-
-def clean_pictures(labels: torch.Tensor, palette: palettes.Palette) -> torch.Tensor:
-    """IMAGE (B, H, W, 3) of a label map in the exact colours of the palette."""
-    return to_image(palettes.encode(labels, palette))
 
 
 def to_image(values: torch.Tensor) -> torch.Tensor:

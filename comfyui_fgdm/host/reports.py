@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import torch
 
 from ..maps import cleaning, palettes
-from ..maps.conversion import Colours, convert, table_for
+from ..maps.conversion import Colours, convert
+from ..maps.reader import Reader, VariableError
 from ..maps.regions import Segs, find_regions, to_segs
 from ..objects import charts, recall, words
 from ..sampling.noise import candidate_seed
 from . import own
 from .models.factor import Factor
-from .reading import class_index, classes_of, clean_pictures, describe, palette_of, read_maps, scored_palette, to_image
+from .reading import class_labels, describe, pictures_of, read_maps, reader_of, scored_reader, to_image
 
 
 @dataclass(frozen=True)
@@ -45,77 +46,107 @@ def score_maps(
     """
     if not 1 <= keep <= len(maps):
         raise ValueError(f"keep: {keep} of {len(maps)} maps cannot be kept; give a number from 1 to {len(maps)}.")
-    palette = scored_palette(factor)
+    reader = scored_reader(factor, query)
     if factor is not None:
         query = words.restrict(query, factor.info.classes)
     rule = recall.PresenceRule(min_area=min_area, erode=erode)
-    labels = read_maps(maps, factor).labels
-    scores = recall.score(labels, query, rule, palette)
+    labels = read_maps(maps, reader).labels
+    scores = recall.score(labels, query, rule)
     seeds = None if seed is None else [candidate_seed(seed, index) for index in range(len(maps))]
     best = recall.best(scores, keep).tolist()
-    chart = charts.score_chart(scores, query, maps.float().cpu(), seeds, title=f"Object recall: {query.text}")
+    chart = charts.score_chart(scores, query, maps.float().cpu(), seeds, f"Object recall: {query.text}", query.palette)
     return MapScores(
         best=best,
         recall=float(scores.recall[best[0]]),
         chart=to_image(charts.to_tensor(chart)),
-        json=_dumps(recall.to_json(scores, query, seeds, rule, palette)),
+        json=_dumps(recall.to_json(scores, query, seeds, rule)),
     )
 
 
-def decode_map(
-    maps: torch.Tensor,
-    factor: Factor | None,
-    class_name: str = "",
-    rule: palettes.Rule = palettes.Rule.NEAREST,
-    colours: Colours = Colours.AS_READ,
-    smallest: float = cleaning.SMALLEST,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, str, list[Segs]]:
-    """What is on an IMAGE batch of maps: clean maps IMAGE, mask MASK (B, H, W) of the class (or of all things),
-    legend IMAGE, JSON text, and the regions of the mask as one SEGS a map.
+@dataclass(frozen=True)
+class Decoding:
+    """How a map is to be decoded. class_name: of the mask. rule: how colours are read. colours: to paint in. smallest:
+    share of the map, 0..1, below which a piece is a speck."""
 
-    Clean maps and legend are in ``colours``; all else is said in the classes that were read. In the clean maps
-    pieces below the share ``smallest`` and void are gone (see cleaning.py). Raises
-    NotAMapError for pictures that are no maps, ValueError for an unknown class or colours without a table.
+    class_name: str = ""
+    rule: palettes.Rule = palettes.Rule.NEAREST
+    colours: Colours = Colours.AS_READ
+    smallest: float = cleaning.SMALLEST
+
+
+Decoded = tuple[torch.Tensor, torch.Tensor, torch.Tensor, str, list[Segs]]
+"""Clean maps IMAGE, mask MASK (B, H, W), legend IMAGE, JSON text, and the regions of the mask as one SEGS a map."""
+
+
+def decode_map(maps: torch.Tensor, factor: Factor | None, wishes: Decoding = Decoding()) -> Decoded:
+    """What is on an IMAGE batch of maps of any variable.
+
+    With classes: the mask is that of the class (or of all things); clean maps and legend are in ``colours``, all else is
+    said in the classes that were read; in the clean maps specks and void are gone (see cleaning.py). Without: the mask
+    is the level of the variable (nearness of depth, strength of a line), and the legend says what the pictures show.
+    Raises NotAMapError for pictures that are no maps, ValueError for an unknown class, colours without a table, and a
+    variable that cannot be read.
     """
-    own.refresh()
-    palette = palette_of(factor)
-    wanted = class_index(class_name, factor)
+    library, reader = own.library(), reader_of(factor)
+    if reader.palette is None:
+        return _decode_values(pictures_of(maps), reader, wishes)
+    palette, wanted = reader.palette, class_labels(wishes.class_name, reader)
     try:
-        table = table_for(palette, colours)
+        table = library.table(palette, wishes.colours)
     except palettes.PaletteError as error:
         raise ValueError(f"colours: {error}. Choose {Colours.AS_READ.value!r}.") from None
-    reading = read_maps(maps, factor, rule)
+    reading = read_maps(maps, reader, wishes.rule)
     labels = reading.labels
-    masked = palette.things if wanted is None else (wanted,)
+    masked = palette.things if wanted is None else wanted
     regions = [find_regions(one) for one in labels]
     found = [label for label in labels.unique().tolist() if label != palette.void]
     report = {
         "palette": palette.name,
-        "rule": rule.value,
-        "classes": classes_of(factor),
-        "mask": "things" if wanted is None else palette.labels[wanted].name,
+        "rule": wishes.rule.value,
+        "classes": reader.classes,
+        "mask": "things" if wanted is None else ", ".join(palette.labels[label].name for label in wanted),
         "colours": table.target.name,
         "without_colour": [palette.labels[label].name for label in found if label not in table.mapped],
         "maps": describe(reading, palette, regions),
     }
-    painted = convert(cleaning.clean(labels, palette.void, smallest), table)
+    clean = reader.clean(labels, wishes.smallest)
     size = (labels.shape[1], labels.shape[2])
     return (
-        clean_pictures(painted, table.target),
+        to_image(reader.draw(clean, table)),
         to_image(_mask(labels, masked)),
-        to_image(charts.to_tensor(charts.legend(painted, table.target))),
+        to_image(charts.to_tensor(charts.legend(convert(clean, table), table.target))),
         _dumps(report),
         [to_segs([region for region in one if region.label in masked], size, palette) for one in regions],
     )
 
 
-def paint(maps: torch.Tensor, factor: Factor | None, colours: Colours) -> torch.Tensor:
-    """An IMAGE batch of maps in exact class colours, without specks and void. It may show maps in the making: they are
-    read as well as may be. PaletteError for colours without a table, ValueError for a factor of maps without classes."""
-    palette = palette_of(factor)
-    table = table_for(palette, colours)
-    labels = palettes.decode(maps.to(device="cpu", dtype=torch.float32), palette, classes_of(factor))
-    return clean_pictures(convert(cleaning.clean(labels, palette.void), table), table.target)
+def _decode_values(pictures: torch.Tensor, reader: Reader, wishes: Decoding) -> Decoded:
+    """``decode_map`` of maps without classes, float32 [B, H, W, 3]."""
+    kind, size = reader.kind, (pictures.shape[1], pictures.shape[2])
+    if wishes.class_name.strip():
+        raise ValueError(f"class_name: {kind.name} maps have no classes; leave it empty.")
+    if wishes.colours is not Colours.AS_READ:
+        raise ValueError(f"colours: {kind.name} maps have no classes; choose {Colours.AS_READ.value!r}.")
+    try:
+        values = reader.read(pictures)
+        clean = reader.draw(reader.clean(values, wishes.smallest))
+    except VariableError as error:
+        raise ValueError(f"factor: {error}.") from None
+    level = torch.zeros(pictures.shape[:3]) if kind.level is None else kind.level(values)
+    entries = [
+        {"map": index, "width": size[1], "height": size[0], "least": float(one.min()), "mean": float(one.mean()),
+         "most": float(one.max())}
+        for index, one in enumerate(level)
+    ]  # fmt: skip
+    report = {"variable": kind.name, "title": kind.title, "about": kind.about, "values": kind.values, "maps": entries}
+    legend = charts.note(kind.title, kind.about)
+    return (
+        to_image(clean),
+        to_image(level),
+        to_image(charts.to_tensor(legend)),
+        _dumps(report),
+        [(size, [])] * len(clean),
+    )
 
 
 def _mask(labels: torch.Tensor, classes: Sequence[int]) -> torch.Tensor:

@@ -8,10 +8,10 @@ import comfy.model_management
 import torch
 
 from .candidates import SampleSettings, latent_shape, sample_candidates
-from .models.apply import apply_factor
+from .models.apply import apply_factor, check_plain
 from .models.factor import Factor
 from .progress import CandidateProgress
-from .reading import scored_palette
+from .reading import scored_reader
 
 MAX_COUNT = 64
 
@@ -36,7 +36,8 @@ def sample_maps(model, factor: Factor, positive, negative, vae, seed: int, setti
     Shows progress and, as maps appear, previews. Can be interrupted within a step.
     Raises ValueError that names the input and what to do.
     """
-    scored_palette(factor)  # a factor of maps that cannot be scored is refused before any sampling
+    check_plain(model, "Sample Maps")
+    scored_reader(factor)  # a factor of maps that cannot be scored is refused before any sampling
     for name, value in (("count", settings.count), ("batch_size", settings.batch_size)):
         if not 1 <= value <= MAX_COUNT:
             raise ValueError(f"{name}: {value} is out of range; give a number from 1 to {MAX_COUNT}.")

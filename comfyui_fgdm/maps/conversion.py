@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from . import palettes
-from .palette_file import Palette, PaletteError, check_fields, read_json
+from .palette_file import MAX_NAME, Palette, PaletteError, check_fields, check_name, read_json, said
 
 
 class Colours(Enum):
@@ -77,37 +77,27 @@ def convert(labels: torch.Tensor, table: Table) -> torch.Tensor:
     return torch.tensor(table.targets, device=labels.device)[labels.long()]
 
 
-_OWN: dict[tuple[str, str], Table] = {}
-
-
-def use_own(own: Sequence[Table]) -> None:
-    """Let these tables go before the shipped ones, instead of those of an earlier call."""
-    _OWN.clear()
-    _OWN.update(((table.source.name, table.target.name), table) for table in own)
-
-
-def table_between(source: Palette, target: Palette) -> Table:
-    """The table from one palette to another, a user's own first; one that changes nothing for a palette and itself.
-
-    PaletteError if there is none.
-    """
+def table_between(source: Palette, target: Palette, own: Sequence[Table] = ()) -> Table:
+    """The table from one palette to another, one of a user's ``own`` first; one that changes nothing for a palette and
+    itself. PaletteError if there is none."""
     if source == target:
         return Table(source.name, source, target, tuple(range(len(source))))
-    if (source.name, target.name) in _OWN:
-        return _OWN[source.name, target.name]
+    for table in own:
+        if (table.source.name, table.target.name) == (source.name, target.name):
+            return table
     if (source.name, target.name) not in _SHIPPED:
+        pairs = _SHIPPED | {(table.source.name, table.target.name) for table in own}
         raise PaletteError(
             f"there is no table of the classes of palette {source.name!r} in palette {target.name!r}; "
-            f"there is one {' and one '.join(f'from {a} to {b}' for a, b in sorted(_SHIPPED | set(_OWN)))}"
-            f"{palettes.left_out()}"
+            f"there is one {' and one '.join(f'from {a} to {b}' for a, b in sorted(pairs))}"
         )
     return _shipped(f"{source.name}_to_{target.name}")
 
 
-def table_for(source: Palette, colours: Colours) -> Table:
+def table_for(source: Palette, colours: Colours, own: Sequence[Table] = ()) -> Table:
     """The table by which maps read with ``source`` are painted in ``colours``; PaletteError if there is none."""
     name = _PAINTED.get(colours)
-    return table_between(source, source if name is None else palettes.get(name))
+    return table_between(source, source if name is None else palettes.get(name), own)
 
 
 @functools.lru_cache(maxsize=len(_SHIPPED))
@@ -129,19 +119,18 @@ def read_table(path: Path, *own: Palette) -> Table:
 def _table(raw: dict[str, Any], own: dict[str, Palette]) -> Table:
     check_fields(raw, ("name", "from", "to", "classes"), ("about",))
     for field in ("name", "from", "to"):
-        if not isinstance(raw[field], str):
-            raise PaletteError(f"'{field}' must be a text, got {raw[field]!r}")
+        check_name(raw[field], f"'{field}' ")
     source, target = (_palette(raw[field], field, own) for field in ("from", "to"))
     if not isinstance(raw["classes"], dict):
         raise PaletteError('\'classes\' must be an object such as {"couch": "sofa", "train": null}')
     targets: dict[int, int] = {}
     for name, counterpart in raw["classes"].items():
-        where = f"entry {name!r} of 'classes': "
+        where = f"entry {said(name)} of 'classes': "
         label = _class(source, name, where)
         if label in targets:
             raise PaletteError(f"{where}this class is there twice; remove one")
         if counterpart is not None and not isinstance(counterpart, str):
-            raise PaletteError(f"{where}write the name of a class of {target.name!r} or null, not {counterpart!r}")
+            raise PaletteError(f"{where}write the name of a class of {target.name!r} or null, not {said(counterpart)}")
         targets[label] = target.void if counterpart is None else _class(target, counterpart, where)
     return Table(raw["name"], source, target, tuple(targets.get(c, target.void) for c in range(len(source))))
 
@@ -159,6 +148,8 @@ def _class(palette: Palette, name: str, where: str) -> int:
     try:
         return palette.index(name)
     except PaletteError as error:
+        if len(name) > MAX_NAME:
+            raise PaletteError(f"{where}{error}; names have at most {MAX_NAME} characters") from None
         near = difflib.get_close_matches(name.lower(), [label.name for label in palette.labels], 3, 0.5)
         remedy = f"write {' or '.join(map(repr, near))}" if near else "write one of its names"
         raise PaletteError(f"{where}{error}; {remedy}") from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 
 from .pictures import grey, paint_grey
+from .variable import VariableKind
 
 
 def read(picture: torch.Tensor) -> torch.Tensor:
@@ -19,3 +20,16 @@ def read(picture: torch.Tensor) -> torch.Tensor:
 def draw(nearness: torch.Tensor) -> torch.Tensor:
     """Nearness, float [B, H, W] in 0..1 (clamped) -> grey pictures float32 [B, H, W, 3]."""
     return paint_grey(nearness, "nearness")
+
+
+KIND = VariableKind(
+    name="depth",
+    title="Depth",
+    about="grey: near is bright, far is dark",
+    values="nearness, float [B, H, W] in 0..1 (1 = nearest)",
+    draw=draw,
+    read=read,
+    level=torch.clone,
+    controlnets=("control_v11f1p_sd15_depth", "control_sd15_depth"),
+    expects="near is bright, stretched to the full range of each picture",
+)

@@ -16,6 +16,7 @@ import torch
 from torch.nn import functional as F
 
 from .pictures import MapError, pixels
+from .variable import VariableKind, mirrored
 
 FACING = (0.0, 0.0, 1.0)
 """What a pixel without direction counts as: facing the viewer."""
@@ -35,7 +36,31 @@ def draw(vectors: torch.Tensor) -> torch.Tensor:
     return (_unit(vectors.float(), 0.0) + 1.0) / 2.0
 
 
+def flip(vectors: torch.Tensor) -> torch.Tensor:
+    """Normals of the mirror image, float [B, H, W, 3]: what faced left faces right."""
+    return mirrored(vectors) * vectors.new_tensor((-1.0, 1.0, 1.0))
+
+
+def facing(vectors: torch.Tensor) -> torch.Tensor:
+    """How much a surface faces the viewer, float [B, H, W] in 0..1: the cosine, 0 for what is turned away."""
+    return vectors[..., 2].clamp(0.0, 1.0)
+
+
 def _unit(vectors: torch.Tensor, shortest: float) -> torch.Tensor:
     length = vectors.norm(dim=-1, keepdim=True)
     known = torch.isfinite(length) & (length > shortest)
     return torch.where(known, F.normalize(vectors, dim=-1), vectors.new_tensor(FACING))
+
+
+KIND = VariableKind(
+    name="normal",
+    title="Surface normals",
+    about="the direction a surface faces: red left, green up, blue towards the viewer",
+    values="unit vectors, float [B, H, W, 3]: x left, y up, z towards the viewer",
+    draw=draw,
+    read=read,
+    flip=flip,
+    level=facing,
+    controlnets=("control_v11p_sd15_normalbae",),
+    expects="red faces left, green faces up, blue faces the viewer",
+)

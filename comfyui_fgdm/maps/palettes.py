@@ -43,36 +43,11 @@ def _shipped(name: str) -> Palette:
     return read_palette(DATA_DIR / f"{name}.json")
 
 
-_OWN: dict[str, Palette] = {}
-_LEFT_OUT: list[str] = []
-
-
-def use_own(own: Sequence[Palette], left_out: Sequence[str] = ()) -> None:
-    """Let ``get`` know these palettes beside the shipped ones, instead of those of an earlier call.
-
-    left_out: files that could not be used, each with the reason, for the error where a palette is missed.
-    """
-    _OWN.clear()
-    _OWN.update((palette.name, palette) for palette in own)
-    _LEFT_OUT[:] = left_out
-
-
-def left_out() -> str:
-    """What is to be said of files that could not be used, where something is missed; empty if there are none."""
-    return f"; left out: {'; '.join(_LEFT_OUT)}" if _LEFT_OUT else ""
-
-
 def get(name: str) -> Palette:
-    """The palette called ``name``, as written in a factor file; PaletteError naming the known ones otherwise."""
-    if name in NAMES:
-        return _shipped(name)
-    if name not in _OWN:
-        known = ", ".join((*NAMES, *sorted(_OWN)))
-        raise PaletteError(
-            f"unknown palette {name!r}; known: {known}; those of one's own are JSON files in models/fgdm_palettes"
-            f"{left_out()}"
-        )
-    return _OWN[name]
+    """The shipped palette of that name; PaletteError naming them otherwise. Those of a user's own: ``library``."""
+    if name not in NAMES:
+        raise PaletteError(f"unknown palette {name!r}; known: {', '.join(NAMES)}")
+    return _shipped(name)
 
 
 COCO = get("coco183")

@@ -1,7 +1,4 @@
-"""What the pictures of each condition variable mean: one file a variable, pictures to values and values to pictures.
-
-The registry of them is ``comfyui_fgdm.variables``.
-"""
+"""Batches of pictures: what is accepted as one, and grey ones read and painted."""
 
 from __future__ import annotations
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import colorsys
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from .pictures import MapError
+from .variable import VariableKind
 
 JOINTS = (
     *("nose", "neck", "right shoulder", "right elbow", "right wrist", "left shoulder", "left elbow", "left wrist"),
@@ -44,6 +45,7 @@ SIZES = (BODY, BODY + 2 * HAND, BODY + 2 * HAND + 68, BODY + 2 * HAND + 70)
 """Points a person may have: body; with left and right hand; with a face of 68 or 70 points as well."""
 
 _BODY_OF_COCO = (0, None, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)  # None: the neck, which COCO lacks
+_MIRRORED_BODY = (0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16)
 _FAR = 10.0  # a point more than so many pictures away is a mistake of its detector
 
 
@@ -53,11 +55,13 @@ class Poses:
 
     points: float [B, P, K, 3], K one of ``SIZES``: x and y as fractions of width and height (y down), and a
     confidence; a point is drawn if its confidence is above 0. Pad pictures of fewer people with zeros.
+    bold: how many times thicker than the annotator's its lines are, for pictures too small to show those.
     """
 
     points: torch.Tensor
     height: int
     width: int
+    bold: float = 1.0
 
     def __post_init__(self) -> None:
         p = self.points
@@ -67,6 +71,31 @@ class Poses:
             )
         if self.height < 1 or self.width < 1:
             raise MapError(f"a pose needs a picture of at least one pixel, got {self.height} x {self.width}")
+
+
+def _mirrored_face(points: int) -> list[int]:
+    """Where each point of a face of 68 points (jaw, brows, nose, eyes, mouth, as annotated by 300-W), or of 70 with the
+    pupils, is in the mirror."""
+    pairs = [(k, 16 - k) for k in range(8)] + [(17 + k, 26 - k) for k in range(5)] + [(31, 35), (32, 34)]
+    pairs += [(36, 45), (37, 44), (38, 43), (39, 42), (40, 47), (41, 46)]
+    pairs += [(48, 54), (49, 53), (50, 52), (55, 59), (56, 58), (60, 64), (61, 63), (65, 67), (68, 69)]
+    order = list(range(points))
+    for a, b in pairs:
+        if b < points:
+            order[a], order[b] = b, a
+    return order
+
+
+def flip(poses: Poses) -> Poses:
+    """The same people in a mirror: x turns round, and what was the left arm, eye or hand is the right one."""
+    count = poses.points.shape[2]
+    order = list(_MIRRORED_BODY)
+    if count > BODY:
+        left, right, face = BODY, BODY + HAND, BODY + 2 * HAND
+        order += [*range(right, face), *range(left, right), *(face + k for k in _mirrored_face(count - face))]
+    points = poses.points[:, :, order].clone()
+    points[..., 0] = 1.0 - points[..., 0]
+    return replace(poses, points=points)
 
 
 def from_coco(points: torch.Tensor) -> torch.Tensor:
@@ -92,7 +121,7 @@ def _require(points: torch.Tensor, count: int) -> None:
 
 def draw(poses: Poses) -> torch.Tensor:
     """Pictures float32 [B, H, W, 3] in 0..1, in whole 8-bit levels."""
-    scale = min(poses.height, poses.width) / 512
+    scale = poses.bold * min(poses.height, poses.width) / 512
     pictures = []
     for people in poses.points.detach().double().cpu():
         canvas = _Canvas(poses.height, poses.width)
@@ -184,3 +213,15 @@ class _Canvas:
         y = torch.arange(top, bottom, dtype=torch.float64)[:, None] + 0.5
         part = self.levels[top:bottom, left:right]
         part[inside(x, y)] = torch.tensor(colour, dtype=torch.uint8)
+
+
+KIND = VariableKind(
+    name="pose",
+    title="Pose",
+    about="people as OpenPose stick figures on black",
+    values="keypoints (maps.pose.Poses): float [B, people, 18, 3], or 60, 128 or 130 points with hands and face",
+    draw=draw,
+    flip=flip,
+    controlnets=("control_v11p_sd15_openpose", "control_sd15_openpose"),
+    expects="OpenPose colours and limb order on black; hands and face may be drawn or not",
+)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
-from . import palettes
+from . import cleaning, palettes
+from .variable import VariableKind
 
 
 def read(
@@ -19,3 +20,24 @@ def read(
 def draw(labels: torch.Tensor, palette: palettes.Palette = palettes.COCO) -> torch.Tensor:
     """Labels, integer [B, H, W] -> pictures float32 [B, H, W, 3] in 0..1; see ``palettes.encode``."""
     return palettes.encode(labels, palette)
+
+
+def clean(
+    labels: torch.Tensor, palette: palettes.Palette = palettes.COCO, smallest: float = cleaning.SMALLEST
+) -> torch.Tensor:
+    """Labels, integer [B, H, W], without void and specks; see ``cleaning.clean``."""
+    return cleaning.clean(labels, palette.void, smallest)
+
+
+KIND = VariableKind(
+    name="segmentation",
+    title="Segmentation",
+    about="one class a pixel, each class in its colour of a palette",
+    values="labels, integer [B, H, W]",
+    draw=draw,
+    read=read,
+    clean=clean,
+    palette=palettes.COCO.name,
+    controlnets=("control_v11p_sd15_seg", "control_sd15_seg"),
+    expects="ADE20K colours, not the COCO colours of FG-DM: convert the labels first",
+)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 
 from .pictures import grey, paint_grey
+from .variable import VariableKind
 
 
 def read(picture: torch.Tensor, dark_lines: bool = False) -> torch.Tensor:
@@ -20,3 +21,16 @@ def read(picture: torch.Tensor, dark_lines: bool = False) -> torch.Tensor:
 def draw(strength: torch.Tensor) -> torch.Tensor:
     """Line strength, float [B, H, W] in 0..1 (clamped) -> pictures float32 [B, H, W, 3], white lines on black."""
     return paint_grey(strength, "line strength")
+
+
+KIND = VariableKind(
+    name="sketch",
+    title="Sketch",
+    about="white lines on black",
+    values="line strength, float [B, H, W] in 0..1 (1 = line)",
+    draw=draw,
+    read=read,
+    level=torch.clone,
+    controlnets=("control_v11p_sd15_scribble", "control_v11p_sd15_softedge", "control_v11p_sd15_lineart"),
+    expects="white lines on black",
+)

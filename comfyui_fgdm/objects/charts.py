@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+from bisect import bisect
 from collections.abc import Sequence
 
 import numpy as np
@@ -97,6 +99,17 @@ def legend(labels: torch.Tensor, palette: palettes.Palette = palettes.COCO, limi
     return np.asarray(sheet)
 
 
+def note(title: str, text: str, width: int = 320) -> np.ndarray:
+    """A title and a line of words under it, broken where it is too long."""
+    lines = textwrap.wrap(text, 44)
+    sheet = Image.new("RGB", (width, 44 + 20 * len(lines)), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    draw.text((10, 8), _fit(draw, title, _font(19), width - 20), INK, _font(19))
+    for place, line in enumerate(lines):
+        draw.text((10, 36 + 20 * place), line, MUTED, _font(13))
+    return np.asarray(sheet)
+
+
 def label_overlay(
     image: torch.Tensor, labels: torch.Tensor, palette: palettes.Palette = palettes.COCO, alpha: float = 0.5
 ) -> np.ndarray:
@@ -160,9 +173,9 @@ def _seed(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str) -> None:
 
 
 def _fit(draw: ImageDraw.ImageDraw, text: str, font, width: int) -> str:
-    """The text, shortened with dots so that it is at most ``width`` pixels wide."""
+    """The text in one line, shortened with dots so that it is at most ``width`` pixels wide."""
+    text = " ".join(text[: 4 * width].split())  # more characters than pixels are not measured
     if draw.textlength(text, font) <= width:
         return text
-    while text and draw.textlength(text + "...", font) > width:
-        text = text[:-1]
-    return text + "..."
+    fits = bisect(range(len(text)), width, key=lambda length: draw.textlength(text[:length] + "...", font))
+    return text[: max(0, fits - 1)] + "..."

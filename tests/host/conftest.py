@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,15 +102,58 @@ class Tiny:
         )  # fmt: skip
 
 
-@pytest.fixture(scope="session")
-def tiny(comfy_host) -> Tiny:
-    model, clip, vae = comfy_host.call("CheckpointLoaderSimple", ckpt_name=CHECKPOINT)
-    return Tiny(comfy_host, model, clip, vae)
+SCALE = 0.25
+"""Of the latents of the variant "scaled": a power of two, so that it rounds nothing and results can be compared exactly."""
+
+
+def computes_in(dtype: torch.dtype) -> bool:
+    try:
+        torch.nn.functional.conv2d(torch.ones(1, 4, 8, 8, dtype=dtype), torch.ones(4, 4, 3, 3, dtype=dtype))
+    except RuntimeError:
+        return False
+    return True
 
 
 @pytest.fixture(scope="session")
-def factor(tiny):
-    return tiny.load()
+def variants(comfy_host):
+    """The family as other machines and families have it, each loaded once: call it with a name.
+
+    "plain": as shipped, latents as the model samples them, in single precision. "scaled": the model samples latents times
+    SCALE, as Stable Diffusion's does times 0.18215. "fp16", "bf16": weights and computing in half precision, as on a GPU.
+    """
+    from dataclasses import replace
+
+    import comfy.sd
+
+    path = str(comfy_host.engine("comfyui_fgdm.host.folders").EMBEDDED / "checkpoints" / CHECKPOINT)
+
+    @functools.cache
+    def make(name: str) -> Tiny:
+        if name in ("fp16", "bf16"):
+            dtype = {"fp16": torch.float16, "bf16": torch.bfloat16}[name]
+            if not computes_in(dtype):
+                pytest.skip(f"this processor does not compute in {dtype}")
+            model = comfy.sd.load_checkpoint_guess_config(path, False, False, model_options={"dtype": dtype})[0]
+            model.model.manual_cast_dtype = dtype  # else a CPU would compute in single precision
+            return replace(make("plain"), model=model)
+        model, clip, vae = comfy_host.call("FGDM_LoadEmbedded", model_name=CHECKPOINT)
+        if name == "scaled":
+            model.model.latent_format.scale_factor = SCALE
+            vae.first_stage_model.vae_scale.data.fill_(SCALE)
+        return Tiny(comfy_host, model, clip, vae)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny(request, variants) -> Tiny:
+    """The shipped family; another variant where a test asks for it: `@pytest.mark.parametrize("tiny", [...], indirect=True)`."""
+    return variants(getattr(request, "param", "plain"))
+
+
+@pytest.fixture(scope="session")
+def factor(variants):
+    return variants("plain").load()
 
 
 @pytest.fixture(scope="session")
@@ -137,10 +181,10 @@ def factor_folder(comfy_host) -> Path:
 
 
 @pytest.fixture(scope="session")
-def make_factor(comfy_host, factor_folder, tiny):
+def make_factor(comfy_host, factor_folder, variants):
     """Write a factor file with random weights; returns its name. Keywords change its FactorInfo."""
     adapter = comfy_host.engine("comfyui_fgdm.factors.files")
-    unet = tiny.unet
+    unet = variants("plain").unet
 
     def make(name: str, kind: str = "adapter", widths=None, channels: int = 0, emb: int = 0, lora=None, **info):
         channels = channels or unet.in_channels
@@ -174,13 +218,13 @@ def joint(comfy_host):
 
 @pytest.fixture(scope="module")
 def net(comfy_host):
-    return comfy_host.call("ControlNetLoader", control_net_name=IMAGE_FACTOR)[0]
+    return comfy_host.call("FGDM_LoadEmbeddedImageFactor", image_factor_name=IMAGE_FACTOR)[0]
 
 
 @pytest.fixture(scope="module")
-def depth(tiny, make_factor):
+def depth(variants, make_factor):
     """A factor with random weights that is conditioned on the segmentation."""
-    return tiny.load(
+    return variants("plain").load(
         make_factor(
             "random-depth.safetensors", "time_adapter", variable="depth", parents=["segmentation"], palette=None
         )
@@ -205,6 +249,11 @@ class Setup:
 
     def run(self, graph, mode="joint", sampler="euler", steps=3, scheduler="normal", vae=None, **settings):
         """{name: latent} of a run through core's SamplerCustomAdvanced."""
+        out, _ = self.outputs(graph, mode, sampler, steps, scheduler, vae, **settings)
+        return self.latents(graph, out)
+
+    def outputs(self, graph, mode="joint", sampler="euler", steps=3, scheduler="normal", vae=None, **settings):
+        """Both LATENTs of core's SamplerCustomAdvanced: its output and its denoised_output, all variables in one."""
         sigmas = self.host.call("BasicScheduler", model=self.tiny.model, scheduler=scheduler, steps=steps, denoise=1.0)[
             0
         ]
@@ -212,15 +261,14 @@ class Setup:
             graph, vae or self.tiny.vae, self.joint.Mode(mode), self.joint.GraphSettings(**settings)
         )
         chosen = self.host.call("KSamplerSelect", sampler_name=sampler)[0]
-        out = self.host.call(
+        return self.host.call(
             "SamplerCustomAdvanced", noise=self.graphs.GraphNoise(graph), guider=guider, sampler=chosen, sigmas=sigmas,
             latent_image=self.graphs.start_latent(graph),
-        )[0]  # fmt: skip
-        return {
-            n.name: self.graphs.result(out, graph, n.name)["samples"]
-            for n in graph.nodes
-            if n.name in self.names(graph)
-        }
+        )  # fmt: skip
+
+    def latents(self, graph, out):
+        """{name: latent} of all sampled variables in the LATENT of a run."""
+        return {name: self.graphs.result(out, graph, name)["samples"] for name in self.names(graph)}
 
     def names(self, graph):
         return [n.name for n in graph.sampled()]

@@ -162,9 +162,29 @@ def test_two_factors_add_up_and_cloned_models_keep_them(tiny, make_factor):
     assert not torch.allclose(tiny.sample(both), tiny.sample(tiny.apply(first)), atol=1e-3)
 
 
-def test_twice_the_same_factor_is_double_strength(tiny, random_factor):
-    twice = tiny.sample(tiny.apply(random_factor, tiny.apply(random_factor)))
-    torch.testing.assert_close(twice, tiny.sample(tiny.apply(random_factor, strength=2.0)), atol=1e-4, rtol=1e-3)
+def test_a_factor_acts_once(tiny, random_factor, make_factor, setup):
+    """Twice it would draw spurious classes. Another factor may be added by Apply Factor, as models may be merged."""
+    once = tiny.apply(random_factor)
+    again = tiny.load(random_factor.name)
+    with pytest.raises(
+        ValueError, match=f"model: '{random_factor.name}' is applied to it already.*before Apply Factor"
+    ):
+        tiny.apply(again, once)
+    tiny.apply(again, tiny.apply(random_factor, strength=0.0))  # which is the plain model
+    other = tiny.load(make_factor("the-second.safetensors", "time_adapter"))
+    for factor in (again, other):
+        with pytest.raises(
+            ValueError, match=f"model: '{random_factor.name}' is applied to it already, and Sample Maps"
+        ):
+            tiny.host.call(
+                "FGDM_SampleMaps", model=once, factor=factor, positive=tiny.encode("a dog"), negative=tiny.encode(""),
+                vae=tiny.vae, objects=tiny.host.call("FGDM_Objects", text="a dog", mode="auto")[0], seed=0, count=1, steps=1,
+                cfg=1.0, sampler="ddim", scheduler="normal", width=64, height=64, batch_size=1,
+            )  # fmt: skip
+        node = setup.variable("segmentation", model=once, factor=factor)
+        for mode in ("joint", "sequential"):
+            with pytest.raises(ValueError, match=f"variable 'segmentation': model: '{random_factor.name}' is applied"):
+                setup.run(setup.graph(node), mode)
 
 
 @pytest.mark.parametrize("size", [64, 72, 88])

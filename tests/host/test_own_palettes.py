@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,7 +40,7 @@ def folder(comfy_host: Any) -> Iterator[Folder]:
     for file in found.path.glob("*.json"):
         file.unlink()
     comfy_host.folder_paths.filename_list_cache.clear()
-    comfy_host.engine("comfyui_fgdm.host.own").refresh()
+    comfy_host.engine("comfyui_fgdm.host.own").library()
 
 
 def test_the_folder_lists_json_files_only(comfy_host: Any, folder: Folder) -> None:
@@ -53,7 +54,7 @@ def test_maps_of_a_factor_with_a_palette_of_ones_own(
     comfy_host: Any, folder: Folder, tiny: Any, make_factor: Any
 ) -> None:
     file = folder.put("pets.json", PETS)
-    comfy_host.engine("comfyui_fgdm.host.own").refresh()
+    comfy_host.engine("comfyui_fgdm.host.own").library()
     factor = tiny.load(make_factor("pets.safetensors", palette="pets", classes=(1, 2)))
     picture = torch.zeros(1, 8, 8, 3)
     picture[:, :4, :, 0], picture[:, 4:, :, 2] = 0.9, 0.9
@@ -71,7 +72,7 @@ def test_a_bad_file_is_named_where_its_palette_is_missed_and_in_the_way_of_nothi
     comfy_host: Any, folder: Folder, tiny: Any, make_factor: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder.put("pets.json", PETS)
-    comfy_host.engine("comfyui_fgdm.host.own").refresh()
+    comfy_host.engine("comfyui_fgdm.host.own").library()
     name = make_factor("pets-again.safetensors", palette="pets")
     bad = folder.put("pets.json", {**PETS, "void": 70})
     with pytest.raises(ValueError, match=r"unknown palette 'pets'.*pets\.json: 'void' is 70; write the index"):
@@ -93,3 +94,24 @@ def test_decode_map_follows_an_edited_table(comfy_host: Any, folder: Folder) -> 
     folder.put("table.json", TRAIN_IS_A_BUS)
     assert torch.equal(painted(), torch.tensor(ade.labels[ade.index("bus")].rgb) / 255)
     assert cls.fingerprint_inputs(class_name="") != before, "what the host has cached is not used again"
+
+
+def test_no_file_keeps_the_pack_from_loading(comfy_host: Any, folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exception in `on_load` would make the host drop every node."""
+    folder.put("good.json", PETS)
+    folder.put("digits.json", json.dumps({**PETS, "name": "digits"}).replace("255", "9" * 5000))
+    folder.put("deep.json", "[" * 100_000)
+    folder.put("lines.json", json.dumps({**PETS, "name": "a\nb"}))
+    (folder.path / "bytes.json").write_bytes(bytes(range(256)))
+    gone = folder.put("gone.json", PETS)
+    own, extension = comfy_host.engine("comfyui_fgdm.host.own"), comfy_host.engine("nodes").FGDMExtension()
+    listed = own.folders.palette_files()
+    gone.unlink()  # between the listing and the reading
+    monkeypatch.setattr(own.folders, "palette_files", lambda: listed)
+    asyncio.run(extension.on_load())
+    found = own.library()
+    assert [palette.name for palette in found.palettes] == ["pets"]
+    assert sorted(Path(problem.split(": ")[0]).stem for problem in found.problems) == [
+        *("bytes", "deep", "digits", "gone", "lines")
+    ]
+    assert comfy_host.call("FGDM_DecodeMap", maps=torch.zeros(1, 8, 8, 3))[1].sum() == 64, "Decode Map goes on"

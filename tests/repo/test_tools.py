@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import socket
 import subprocess
@@ -31,6 +32,9 @@ ROOT = Path(__file__).resolve().parents[2]
         (["--seed", "-1"], {}, ["SEED=-1"]),
         (["--seed", str(2**64)], {}, ["SEED="]),
         (["--port", "70000"], {}, ["PORT=70000", "65535"]),
+        ([], {"FGDM_DEMO_SEED": "-1"}, ["SEED=-1"]),
+        ([], {"FGDM_DEMO_COUNT": "ten"}, ["COUNT=ten is no whole number", "1 to 64"]),
+        ([], {"FGDM_DEMO_PORT": "1e3"}, ["PORT=1e3 is no whole number"]),
     ],
 )
 def test_demo_refuses(arguments: list[str], environment: dict[str, str], words: list[str]) -> None:
@@ -52,9 +56,19 @@ def test_demo_and_server_name_a_port_in_use(tmp_path: Path) -> None:
     assert port_is_free(free_port())
 
 
+def test_demo_takes_values_from_the_environment_and_the_command_line_first() -> None:
+    environment = {"FGDM_DEMO_PROMPT": "a\ndog", "FGDM_DEMO_SEED": "7", "FGDM_DEMO_COUNT": "", "FGDM_DEMO_PORT": ""}
+    assert demo.read_request([], environment) == demo.Request(text="a\ndog", seed=7)
+    assert demo.read_request(["--seed", "8", "--count", "3"], environment) == demo.Request("a\ndog", 8, 3)
+
+
 def test_demo_names_a_prompt_without_objects() -> None:
     with pytest.raises(demo.DemoError, match="justice and entropy"):
         demo.objects_of("justice and entropy")
+
+
+def test_demo_shows_a_prompt_of_several_lines_as_one() -> None:
+    assert demo.one_line(" a dog\n\tand a tree\r\n") == "a dog and a tree"
 
 
 def test_demo_puts_the_request_into_the_workflow(api_workflow: Callable[[str], Prompt]) -> None:
@@ -77,17 +91,51 @@ def test_demo_puts_the_request_into_the_workflow(api_workflow: Callable[[str], P
     }.items()
 
 
-def test_make_passes_any_prompt_on_unchanged() -> None:
-    """Quotes, dollars, backticks and semicolons of PROMPT never reach a shell."""
-    text = """it's "a" $dog `cat`; $(tree) #1"""
-    code = "import os; print(os.environ['FGDM_DEMO_PROMPT'])"
+FREE = ["PROMPT", "SEED", "COUNT", "PORT"]
+HOSTILE = [
+    """it's "a" $dog `cat`; $(tree) #1""",
+    "$(touch {mark})",
+    "$(shell touch {mark})",
+    "`touch {mark}`",
+    "$(error stop) $(info said) $$ $(PROMPT) $@ %",
+    "two\nlines: \\ and a tab\t",
+    "f\u00fcnf H\u00e4user \u6811",
+]
+
+
+@pytest.mark.parametrize("way", ["command line", "environment"])
+def test_make_passes_values_on_unchanged(tmp_path: Path, way: str) -> None:
+    """Neither make nor a shell reads what is in them, whether they stand behind `make` or in the environment."""
+    code = f"import json, os; print(json.dumps([os.environ.get('FGDM_DEMO_' + name) for name in {FREE}]))"
     makefile = f'include {ROOT}/Makefile\nshow:\n\t@{sys.executable} -c "{code}"\n'
-    environment = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MAKELEVEL")}
-    done = subprocess.run(
-        ["make", "-s", "-f", "-", "show", f"PROMPT={text}"],
-        input=makefile, capture_output=True, text=True, check=True, env=environment,
-    )  # fmt: skip
-    assert done.stdout == text + "\n"
+    clean = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MAKELEVEL", *FREE)}
+
+    def passed_on(values: dict[str, str]) -> list[str | None]:
+        behind = [f"{name}={value}" for name, value in values.items()] if way == "command line" else []
+        done = subprocess.run(
+            ["make", "-s", "-f", "-", "show", *behind],
+            input=makefile, capture_output=True, text=True, check=True, cwd=tmp_path,
+            env=clean if behind else clean | values,
+        )  # fmt: skip
+        return json.loads(done.stdout)
+
+    mark = tmp_path / "mark"
+    for text in (one.replace("{mark}", str(mark)) for one in HOSTILE):
+        assert passed_on(dict.fromkeys(FREE, text)) == [text] * len(FREE)
+        assert not mark.exists(), f"{text} was run"
+    assert passed_on({"SEED": "7"}) == [None, "7", None, None]
+
+
+def test_make_demo_itself_runs_nothing_of_them(tmp_path: Path) -> None:
+    """The demo answers that this is no number, instead of a shell that runs it."""
+    for name in ("SEED", "COUNT", "PORT"):
+        for text in (f"$(touch {tmp_path}/mark)", f"$(shell touch {tmp_path}/mark)"):
+            done = subprocess.run(
+                ["make", "-s", "demo", f"{name}={text}"], cwd=ROOT, capture_output=True, text=True, check=False
+            )
+            assert done.returncode != 0
+            assert f"demo: {name}={text} is no whole number" in done.stdout, done.stdout + done.stderr
+            assert not (tmp_path / "mark").exists()
 
 
 def write_tree(folder: Path, version: str) -> Path:

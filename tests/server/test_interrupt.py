@@ -13,7 +13,7 @@ from tools.workflow import all_equal, node, node_id, saved
 
 # Long enough that a run which is not interrupted would take minutes.
 MANY_STEPS = 1000
-STAGES = ["CheckpointLoaderSimple", "FGDM_LoadFactor", "FGDM_SampleMaps", "KSampler", "VAEDecode"]
+STAGES = ["FGDM_LoadEmbedded", "FGDM_LoadFactor", "FGDM_SampleMaps", "KSampler", "VAEDecode"]
 
 
 @pytest.mark.parametrize("cache_server", ["none"], indirect=True)

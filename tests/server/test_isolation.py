@@ -15,7 +15,7 @@ from tools.workflow import node_id
 
 def plain(prompt: Prompt, seed: int) -> Prompt:
     """Checkpoint, prompt, KSampler, SaveLatent: the core nodes of a workflow and nothing else."""
-    loader = prompt[node_id(prompt, "CheckpointLoaderSimple")]
+    loader = prompt[node_id(prompt, "FGDM_LoadEmbedded")]
     return {
         "1": copy.deepcopy(loader),
         "2": {"class_type": "CLIPTextEncode", "inputs": {"clip": ["1", 1], "text": "a dog and a bicycle under a tree"}},
@@ -58,7 +58,7 @@ def test_plain_run_before_equals_plain_run_after(cache_server: Server, main_work
     for key in [key for key in both if key.startswith("plain")]:
         for name, value in both[key]["inputs"].items():
             if isinstance(value, list):
-                loader = node_id(main_workflow, "CheckpointLoaderSimple")
+                loader = node_id(main_workflow, "FGDM_LoadEmbedded")
                 both[key]["inputs"][name] = [loader if value[0] == "1" else f"plain{value[0]}", value[1]]
     del both["plain1"]
     run = client.run(both)

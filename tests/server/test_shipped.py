@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from PIL import Image
@@ -39,9 +40,10 @@ def test_templates_are_offered(live_server: Server) -> None:
     offered = live_server.client.get("/api/workflow_templates")[PACK_FOLDER]
     assert sorted(offered) == sorted(file.stem for file in (ROOT / "workflows").glob("*.json"))
     for name in offered:
-        served = live_server.client.get(f"/api/workflow_templates/{PACK_FOLDER}/{name}.json")
+        place = f"/api/workflow_templates/{PACK_FOLDER}/{quote(name)}"
+        served = live_server.client.get(f"{place}.json")
         assert served == json.loads((ROOT / "workflows" / f"{name}.json").read_text("utf-8"))
-        thumbnail = live_server.client.get_bytes(f"/api/workflow_templates/{PACK_FOLDER}/{name}.jpg")
+        thumbnail = live_server.client.get_bytes(f"{place}.jpg")
         assert thumbnail == (ROOT / "workflows" / f"{name}.jpg").read_bytes()
 
 
@@ -54,9 +56,12 @@ def test_help_pages_are_served(live_server: Server) -> None:
 
 
 def test_translations_are_served(live_server: Server) -> None:
-    served = live_server.client.get("/i18n")["en"]["nodeDefs"]
-    ours = json.loads((ROOT / "locales" / "en" / "nodeDefs.json").read_text("utf-8"))
-    assert {key: served[key] for key in ours} == ours
+    served = live_server.client.get("/i18n")
+    languages = [folder.name for folder in (ROOT / "locales").iterdir()]
+    assert {"en", "zh"} <= set(languages)
+    for language in languages:
+        ours = json.loads((ROOT / "locales" / language / "nodeDefs.json").read_text("utf-8"))
+        assert {key: served[language]["nodeDefs"][key] for key in ours} == ours
 
 
 def test_embedded_models_are_listed(live_server: Server) -> None:
@@ -64,8 +69,10 @@ def test_embedded_models_are_listed(live_server: Server) -> None:
         kind = live_server.client.object_info(node_id)[node_id]["input"]["required"][name]
         return kind[0] if isinstance(kind[0], list) else kind[1]["options"]
 
-    assert "fgdm-iconworld.safetensors" in options("CheckpointLoaderSimple", "ckpt_name")
-    assert "fgdm-iconworld-image.safetensors" in options("ControlNetLoader", "control_net_name")
+    assert options("FGDM_LoadEmbedded", "model_name")[0] == "fgdm-iconworld.safetensors"
+    assert options("FGDM_LoadEmbeddedImageFactor", "image_factor_name")[0] == "fgdm-iconworld-image.safetensors"
+    for core in (options("CheckpointLoaderSimple", "ckpt_name"), options("ControlNetLoader", "control_net_name")):
+        assert not [name for name in core if "iconworld" in name], "lists of core are the user's"
     assert "fgdm-iconworld-segmentation.safetensors" in options("FGDM_LoadFactor", "factor_name")
     # The host lists every file of an unknown kind of folder: no read-me or checksum may show up as a factor.
     assert all(name.endswith(".safetensors") for name in options("FGDM_LoadFactor", "factor_name"))

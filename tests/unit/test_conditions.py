@@ -49,3 +49,12 @@ def test_a_missing_parent_is_named():
 def test_values_of_another_model_are_refused():
     with pytest.raises(ValueError, match="4 channels.* 12 of depth"):
         adapter_input(X, ("depth",), {"depth": torch.randn(1, 12, 8, 8)}, 4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_every_precision_is_fitted_on_every_device(dtype):
+    parent = torch.randn(2, 4, 12, 10)
+    wide = adapter_input(X.double(), ("depth",), {"depth": parent.to(dtype).double()}, 4)
+    seen = adapter_input(X.to(dtype), ("depth",), {"depth": parent.to(dtype)}, 4)
+    assert seen.dtype == dtype
+    torch.testing.assert_close(seen.double(), wide, atol=0.02, rtol=0.02)

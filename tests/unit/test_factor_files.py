@@ -156,7 +156,6 @@ def test_wrong_weights_inside_a_factor_are_named(tmp_path: Path, module: TimeAda
         ('{"variable": "x", "base_family": "x", "classes": ["dog"]}', "classes"),
         ('{"variable": "x", "base_family": "x", "parents": [1]}', "parents"),
         ('{"variable": "x", "base_family": "x", "parents": "depth"}', "parents"),
-        ('{"variable": "x", "base_family": "x", "palette": "ade"}', "ade"),
         ('{"variable": "x", "base_family": "x", "palette": 5}', "palette"),
         ('{"variable": "x", "base_family": "x", "palette": null, "classes": [1]}', "no palette"),
         ('{"variable": "x", "base_family": "x", "trained_size": 0}', "trained_size"),

@@ -5,13 +5,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from comfyui_fgdm.iconworld.family import text
 from comfyui_fgdm.iconworld.world import classes, truth
+from comfyui_fgdm.iconworld.world.canvas import STUFF_ENTITY, stuff_entity
 from comfyui_fgdm.iconworld.world.captions import make_caption, vocabulary
-from comfyui_fgdm.iconworld.world.draw import STUFF_ENTITY, draw_scene, stuff_entity
-from comfyui_fgdm.iconworld.world.scenes import World, held_out, sample_layout
-from comfyui_fgdm.maps import palettes
+from comfyui_fgdm.iconworld.world.draw import draw_scene
+from comfyui_fgdm.iconworld.world.layouts import sample_layout
+from comfyui_fgdm.iconworld.world.scenes import World, held_out
+from comfyui_fgdm.maps import normal, palettes
 from tools.toy_icons import toy_bank
 
 BANK = toy_bank()
@@ -176,6 +179,25 @@ def test_normals_are_unit_vectors_and_the_ground_faces_up():
     np.testing.assert_allclose(np.linalg.norm(normals, axis=2), 1, atol=1e-5)
     assert (normals[scene.entities == stuff_entity(scene.layout.ground)][:, 1] > 0.9).all()
     assert (normals[scene.entities == stuff_entity(classes.SKY)] == (0, 0, 1)).all()
+
+
+def test_normal_maps_are_red_on_the_left_of_what_bulges_and_green_on_its_top():
+    """The convention of the stock ControlNet, from the truth to the picture."""
+    seen = 0
+    for seed in range(12):
+        scene = scene_of(seed)
+        red, green, _ = normal.draw(torch.from_numpy(truth.normals(scene))[None])[0].numpy().transpose(2, 0, 1)
+        for box in truth.boxes(scene):
+            inside = scene.entities == box.entity
+            if min(box.x1 - box.x0, box.y1 - box.y0) < 12 or min(box.x0, box.y0, 128 - box.x1, 128 - box.y1) < 1:
+                continue  # too small, or cut off by the picture
+            y, x = np.nonzero(inside)
+            left, top = x < np.percentile(x, 20), y < np.percentile(y, 20)
+            right, low = x > np.percentile(x, 80), y > np.percentile(y, 80)
+            assert red[y, x][left].mean() > 0.5 > red[y, x][right].mean(), (seed, box)
+            assert green[y, x][top].mean() > 0.5 > green[y, x][low].mean(), (seed, box)
+            seen += 1
+    assert seen > 12
 
 
 def test_edges_are_one_on_borders_and_fade():

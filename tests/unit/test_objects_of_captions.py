@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from comfyui_fgdm.iconworld.world import captions, classes, scenes
+from comfyui_fgdm.iconworld.world import captions, classes, layouts, scenes
 from comfyui_fgdm.objects import words
 
 BANK = {
@@ -26,7 +26,7 @@ def test_captions_give_back_the_classes_they_name(name: str) -> None:
     world = WORLDS[name]
     seen: set[int] = set()
     for seed in range(200):
-        caption = captions.make_caption(scenes.sample_layout(seed, world, BANK), seed)
+        caption = captions.make_caption(layouts.sample_layout(seed, world, BANK), seed)
         query = words.restrict(words.from_prompt(caption.text), world.classes)
         assert set(query.labels) == set(caption.named), caption.text
         seen.update(caption.named)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from comfyui_fgdm.factors.info import FactorInfo
-from comfyui_fgdm.maps import conversion, own_files, palettes
+from comfyui_fgdm.factors.info import FactorInfo, reader_of
+from comfyui_fgdm.maps import own_files, palettes
 from comfyui_fgdm.maps.conversion import Colours
+from comfyui_fgdm.maps.library import SHIPPED
 from comfyui_fgdm.maps.palettes import COCO, PaletteError
 
 ADE = palettes.get("ade20k150")
@@ -27,12 +28,6 @@ PETS_TO_ADE = {"name": "t", "from": "pets", "to": "ade20k150", "classes": {"dog"
 TRAIN_IS_A_BUS = {"name": "mine", "from": "coco183", "to": "ade20k150", "classes": {"train": "bus"}}
 
 
-@pytest.fixture(autouse=True)
-def nothing_stays() -> Iterator[None]:
-    yield
-    own_files.use(own_files.OwnFiles())
-
-
 def write(tmp_path: Path, **files: object) -> list[Path]:
     """JSON files by name; a text is written as it is."""
     paths = []
@@ -44,29 +39,25 @@ def write(tmp_path: Path, **files: object) -> list[Path]:
 
 def test_a_palette_and_its_table_are_found_by_name(tmp_path: Path) -> None:
     own = own_files.read(write(tmp_path, a_table=PETS_TO_ADE, pets=PETS))
-    assert own.problems == ()
+    assert own.problems == () and own.names == (*palettes.NAMES, "pets")
     with pytest.raises(PaletteError, match="unknown palette 'pets'"):
-        palettes.get("pets")
-    own_files.use(own)
-    pets = palettes.get("pets")
+        SHIPPED.palette("pets")
+    pets = own.palette("pets")
     assert [label.name for label in pets.labels] == ["nothing", "dog", "cat"]
-    assert FactorInfo(variable="segmentation", base_family="sd15", palette="pets", classes=(1, 2)).palette == "pets"
-    table = conversion.table_for(pets, Colours.ADE20K)
-    assert table.targets == (ADE.void, ADE.index("animal"), ADE.index("animal"))
-    own_files.use(own_files.OwnFiles())
+    info = FactorInfo(variable="segmentation", base_family="sd15", palette="pets", classes=(1, 2))
+    assert (reader_of(info, own).palette, reader_of(info, own).classes) == (pets, (1, 2))
+    assert own.table(pets, Colours.ADE20K).targets == (ADE.void, ADE.index("animal"), ADE.index("animal"))
     with pytest.raises(PaletteError, match="no table of the classes of palette 'pets'"):
-        conversion.table_for(pets, Colours.ADE20K)
+        SHIPPED.table(pets, Colours.ADE20K)
+    with pytest.raises(PaletteError, match=r"'pets' knows labels 0..2, got labels \[3\]"):
+        reader_of(dataclasses.replace(info, classes=(3,)), own)
 
 
 def test_a_table_of_ones_own_goes_before_the_shipped_one(tmp_path: Path) -> None:
     train = COCO.index("train")
-    shipped = conversion.table_for(COCO, Colours.ADE20K)
-    assert shipped.targets[train] == ADE.void
-    own_files.use(own_files.read(write(tmp_path, table=TRAIN_IS_A_BUS)))
-    own = conversion.table_for(COCO, Colours.ADE20K)
+    assert SHIPPED.table(COCO, Colours.ADE20K).targets[train] == ADE.void
+    own = own_files.read(write(tmp_path, table=TRAIN_IS_A_BUS)).table(COCO, Colours.ADE20K)
     assert own.targets[train] == ADE.index("bus") and own.mapped == (train,)
-    own_files.use(own_files.OwnFiles())
-    assert conversion.table_for(COCO, Colours.ADE20K) == shipped
 
 
 @pytest.mark.parametrize(
@@ -95,11 +86,11 @@ def test_a_bad_file_is_left_out_and_named_with_the_remedy(tmp_path: Path, bad: o
 
 
 def test_what_is_wrong_with_a_file_is_said_where_its_palette_is_missed(tmp_path: Path) -> None:
-    own_files.use(own_files.read(write(tmp_path, pets={**PETS, "void": 7})))
+    own = own_files.read(write(tmp_path, pets={**PETS, "void": 7}))
     for miss in (
-        lambda: palettes.get("pets"),
-        lambda: FactorInfo(variable="segmentation", base_family="sd15", palette="pets"),
-        lambda: conversion.table_for(palettes.get("cityscapes19"), Colours.ADE20K),
+        lambda: own.palette("pets"),
+        lambda: reader_of(FactorInfo(variable="segmentation", base_family="sd15", palette="pets"), own),
+        lambda: own.table(palettes.get("cityscapes19"), Colours.ADE20K),
     ):
         with pytest.raises(PaletteError, match=r"left out: .*pets\.json: 'void' is 7; write the index"):
             miss()

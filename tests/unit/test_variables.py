@@ -7,8 +7,9 @@ import dataclasses
 import pytest
 import torch
 
-from comfyui_fgdm.factors.info import FactorInfo, variable_of
-from comfyui_fgdm.maps import kinds, normal, palettes, sketch
+from comfyui_fgdm.factors.info import FactorInfo, reader_of
+from comfyui_fgdm.maps import kinds, normal, palettes, pose, sketch
+from comfyui_fgdm.maps.conversion import Shown
 from comfyui_fgdm.maps.kinds import VariableError, VariableKind
 from comfyui_fgdm.maps.pictures import MapError
 
@@ -65,17 +66,87 @@ def test_segmentation_reads_its_labels_back() -> None:
 
 
 def test_a_factors_own_classes_are_the_ones_that_are_read() -> None:
-    info = FactorInfo("segmentation", "sd15", classes=(0, 168))
-    kind = variable_of(info)
+    reader = reader_of(FactorInfo("segmentation", "sd15", classes=(0, 168)), name="two.safetensors")
     bed = palettes.encode(torch.full((1, 2, 2), 64), palettes.COCO)  # nearest of 0 and 168: 0
     assert kinds.get("segmentation").to_values(bed).unique().tolist() == [64]
-    assert kind.to_values(bed).unique().tolist() == [0]
-    assert torch.equal(kind.to_picture(torch.full((1, 2, 2), 64)), bed)
-    assert kind.controlnets == kinds.get("segmentation").controlnets
-    depth = FactorInfo("depth", "sd15", palette=None)
-    assert variable_of(depth) is kinds.get("depth")
-    with pytest.raises(VariableError, match="unknown variable 'smell'"):
-        variable_of(FactorInfo("smell", "sd15", palette=None))
+    assert reader.read(bed).unique().tolist() == [0]
+    assert reader.read(bed, palettes.Rule.OFFICIAL).unique().tolist() == [64]
+    assert torch.equal(reader.draw(torch.full((1, 2, 2), 64)), bed)
+    assert (reader.kind, reader.palette, reader.drawn_by) == (
+        kinds.get("segmentation"),
+        palettes.COCO,
+        "two.safetensors",
+    )
+    ade = reader_of(FactorInfo("segmentation", "sd15", palette="ade20k150"))
+    assert ade.palette == palettes.get("ade20k150") and ade.classes is None
+    depth = reader_of(FactorInfo("depth", "sd15", palette=None))
+    assert (depth.kind, depth.palette, depth.classes) == (kinds.get("depth"), None, None)
+
+
+def test_a_palette_or_class_that_is_not_there_is_named_where_the_factor_is_resolved() -> None:
+    with pytest.raises(palettes.PaletteError, match="unknown palette 'pets'; known: ade20k150, .*models/fgdm_palettes"):
+        reader_of(FactorInfo("segmentation", "sd15", palette="pets"))
+    with pytest.raises(palettes.PaletteError, match=r"knows labels 0..182, got labels \[200\]"):
+        FactorInfo("segmentation", "sd15", classes=(200,))
+
+
+def test_a_factor_of_an_unknown_variable_is_shown_as_drawn_and_said_to_be_unreadable() -> None:
+    picture = torch.rand(1, 4, 4, 3)
+    smell = reader_of(FactorInfo("smell", "sd15", palette=None))
+    for shown in (Shown.CLEAN, Shown.AS_DRAWN):
+        assert smell.show(picture, shown) is picture
+    with pytest.raises(VariableError, match="smell maps .* not read from a picture"):
+        smell.read(picture)
+    with pytest.raises(VariableError, match="smell maps cannot be drawn"):
+        smell.draw(picture)
+    with pytest.raises(VariableError, match="smell maps have no classes, so no colours of ADE20K"):
+        smell.show(picture, Shown.ADE20K)
+    stuff = reader_of(FactorInfo("stuff", "sd15"))  # with a palette it is read as a label map
+    assert stuff.read(palettes.encode(torch.full((1, 2, 2), 64))).unique().tolist() == [64]
+
+
+def people(count: int = 3, points: int = 18) -> pose.Poses:
+    generator = torch.Generator().manual_seed(points)
+    return pose.Poses(torch.rand(2, count, points, 3, generator=generator), 40, 60)
+
+
+def test_the_mirror_image_means_the_mirrored_picture() -> None:
+    """Flipping values is flipping the picture, but for what left and right are called."""
+    values = {
+        "segmentation": torch.randint(0, 182, (2, 5, 7)),
+        "depth": torch.rand(2, 5, 7),
+        "sketch": torch.rand(2, 5, 7),
+        "normal": torch.nn.functional.normalize(torch.randn(2, 5, 7, 3), dim=-1),
+    }
+    for name, one in values.items():
+        kind = kinds.get(name)
+        flipped, picture = kind.to_picture(kind.flip(one)), kind.to_picture(one).flip(2)
+        if name == "normal":
+            picture[..., 0] = 1 - picture[..., 0]  # red faced left
+        torch.testing.assert_close(flipped, picture)
+        torch.testing.assert_close(kind.flip(kind.flip(one)), one)
+    assert set(values) | {"pose"} == set(kinds.names()), "a new kind has its mirror image tested"
+
+
+def test_a_mirrored_person_raises_the_other_hand() -> None:
+    kind = kinds.get("pose")
+    for points in pose.SIZES:
+        once = kind.flip(people(points=points))
+        torch.testing.assert_close(kind.flip(once).points, people(points=points).points)
+        assert not torch.equal(once.points, people(points=points).points)
+    raised = torch.zeros(1, 1, 18, 3)
+    raised[0, 0, pose.JOINTS.index("left wrist")] = torch.tensor([0.8, 0.1, 1.0])
+    flipped = kind.flip(pose.Poses(raised, 32, 32)).points[0, 0]
+    torch.testing.assert_close(flipped[pose.JOINTS.index("right wrist")], torch.tensor([0.2, 0.1, 1.0]))
+    assert flipped[:, 2].sum() == 1
+    hands = torch.zeros(1, 1, 60, 3)
+    hands[0, 0, 18:39, 2] = 1  # all of the left hand
+    assert kind.flip(pose.Poses(hands, 32, 32)).points[0, 0, :, 2].nonzero().flatten().tolist() == [*range(39, 60)]
+    face = torch.zeros(1, 1, 130, 3)
+    face[0, 0, 60 + 36 : 60 + 42, 2] = 1  # one eye of the 68 points, and the pupil beside
+    face[0, 0, 60 + 68, 2] = 1
+    mirrored = kind.flip(pose.Poses(face, 32, 32)).points[0, 0, 60:, 2].nonzero().flatten().tolist()
+    assert mirrored == [*range(42, 48), 69]
 
 
 @pytest.mark.parametrize("name", ["depth", "sketch"])

@@ -12,7 +12,7 @@ import torch
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from comfy.ldm.modules.diffusionmodules.util import timestep_embedding
 
-from ...factors.conditions import adapter_input
+from ...factors.conditions import adapter_input, resized
 from ...factors.files import AdapterKind, LoraPair
 from .factor import Factor
 
@@ -113,7 +113,7 @@ def apply_factor(
         (not scaled); a sampled graph gives them itself.
     on_the_fly:  add low-rank deltas at every call instead of to the loaded weights, for runs in which other
         variables use the same loaded weights without them.
-    Raises FactorMismatchError if the factor belongs to another base family.
+    Raises FactorMismatchError if the factor belongs to another base family, or is applied to ``model`` already.
     """
     if not 0.0 <= start_percent <= end_percent <= 1.0:
         raise ValueError(
@@ -121,6 +121,11 @@ def apply_factor(
             "for example 0 and 1 for all steps."
         )
     blocks = check_fit(model, factor)
+    if any(applied.name == factor.name for applied in applied_to(model)):
+        raise FactorMismatchError(
+            f"model: {factor.name!r} is applied to it already, and acting twice it ruins the maps. Connect the model from "
+            "before Apply Factor; to make a factor act more or less, change its strength."
+        )
     patched = model.clone()
     if strength == 0.0:
         return patched
@@ -139,6 +144,21 @@ def apply_factor(
     if factor.lora and not on_the_fly:
         add_low_rank(patched, factor, strength)
     return patched
+
+
+def applied_to(model) -> list[Factor]:
+    """The factors that a MODEL carries."""
+    wrappers = model.get_wrappers(comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL, KEY)
+    return [wrapper.factor for wrapper in wrappers]
+
+
+def check_plain(model, where: str) -> None:
+    """FactorMismatchError for a MODEL that carries a factor, where one is applied inside. where: who applies it."""
+    if applied := applied_to(model):
+        raise FactorMismatchError(
+            f"model: {applied[-1].name!r} is applied to it already, and {where} applies its factor itself: two at once ruin "
+            "the maps. Connect the model from before Apply Factor."
+        )
 
 
 def name_parents(factor: Factor, latents: Sequence[dict | None]) -> dict[str, torch.Tensor]:
@@ -246,11 +266,11 @@ class _Delta:
 
 def with_features(options: dict, features: Mapping[int, torch.Tensor]) -> dict:
     """A copy of transformer_options by which the UNet adds these to the outputs of its input blocks, before the skip
-    connections are stored."""
+    connections are stored. A block that another patch lets compute at another size gets them resized to that size."""
 
     def patch(h: torch.Tensor, now: dict) -> torch.Tensor:
         number = now["block"][1]
-        return h + features[number] if number in features else h
+        return h + resized(features[number], h.shape[2:]) if number in features else h
 
     patches = dict(options.get("patches", {}))
     patches["input_block_patch"] = [*patches.get("input_block_patch", ()), patch]

@@ -11,6 +11,8 @@ import comfy.ops
 import torch
 
 from ...factors import files
+from ...factors.info import reader_of
+from ...maps.reader import PaletteError, Reader
 from .. import folders, own
 
 
@@ -18,12 +20,13 @@ from .. import folders, own
 class Factor:
     """One loaded factor file. Shared by every model it is applied to; never written to.
 
-    ``patcher`` wraps the adapter, so that the host loads, moves and counts it;
+    ``reader``, resolved once, reads, cleans and paints its maps. ``patcher`` wraps the adapter, so that the host loads, moves and counts it;
     ``lora`` holds the low-rank deltas of the frozen base, empty for most files.
     """
 
     name: str
     info: files.FactorInfo
+    reader: Reader
     spec: files.AdapterSpec
     patcher: comfy.model_patcher.ModelPatcher
     lora: Mapping[str, files.LoraPair]
@@ -36,10 +39,13 @@ def load_factor(name: str) -> Factor:
     The network is built with casting operations: its weights stay in the file's precision (in single precision where the
     device cannot compute in it) and are cast to that of the UNet at use, wherever the host keeps them.
     """
-    own.refresh()  # its palette may be a user's own
     path = folders.factor_path(name)
     folders.verify_embedded(path)
     file = files.read_file(path)
+    try:
+        reader = reader_of(file.info, own.library(), name)  # its palette may be a user's own
+    except PaletteError as error:
+        raise files.FactorFileError(f"{path}: bad metadata {files.METADATA_KEY!r}: {error}") from None
     spec = files.detect(file.adapter, file.info.blocks)
     network = files.build(spec, ops=comfy.ops.manual_cast, dtype=_kept_dtype(file.adapter))
     patcher = comfy.model_patcher.CoreModelPatcher(
@@ -50,7 +56,7 @@ def load_factor(name: str) -> Factor:
     # Under dynamic VRAM the host stages weights itself and wants the file's own tensors.
     network.load_state_dict(file.adapter, assign=patcher.is_dynamic())
     network.eval().requires_grad_(False)
-    return Factor(name=name, info=file.info, spec=spec, patcher=patcher, lora=file.lora)
+    return Factor(name=name, info=file.info, reader=reader, spec=spec, patcher=patcher, lora=file.lora)
 
 
 def _kept_dtype(weights: Mapping[str, torch.Tensor]) -> torch.dtype:

@@ -183,6 +183,18 @@ def export_encoder(encoder: PatchEncoder) -> dict[str, Tensor]:
     return state
 
 
+def encoder_from(state: dict[str, Tensor]) -> PatchEncoder:
+    """The patch projection inside an exported state dict (keys taesd_encoder.*): the inverse of `export_encoder`."""
+    encoder, project = PatchEncoder(), state["taesd_encoder.10.weight"].float()
+    for y in range(PATCH):
+        for x in range(PATCH):
+            outer, inner = 2 * (y // 2 % 2) + x // 2 % 2, 2 * (y % 2) + x % 2
+            first = 12 * outer + 3 * inner
+            encoder.weight[:, :, y, x] = project[:LATENT_CHANNELS, first : first + 3, 1 + y // 4, 1 + x // 4]
+    encoder.bias.copy_(state["taesd_encoder.14.bias"].float())
+    return encoder.eval()
+
+
 def _decoder_layout(decoder: Decoder) -> Iterator[tuple[str, nn.Conv2d | Block | None]]:
     """(key in the host's layout, our layer or None for an absent block), for every layer of the layout."""
     source, at = [layer for layer in decoder.layers if isinstance(layer, (nn.Conv2d, Block))], 3

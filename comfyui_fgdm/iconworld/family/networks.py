@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ...training.attention import AttentionMaps
 from .autoencoder import LATENT_CHANNELS
 from .blocks import Down, ResBlock, Stage, Transformer, Up, timestep_embedding, zeroed
 from .text_encoder import TEXT, TextConfig, TextEncoder
@@ -114,7 +115,7 @@ class UNet(nn.Module):
         context: Tensor,
         features: list[Tensor] | None = None,
         control: tuple[list[Tensor], Tensor] | None = None,
-        store: list | None = None,
+        store: AttentionMaps | None = None,
     ) -> Tensor:
         emb, skips, h = self.embed(t), [], x
         for number, stage in enumerate(self.input_blocks):

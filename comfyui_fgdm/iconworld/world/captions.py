@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import classes as c
-from .draw import stuff_entity
+from .canvas import stuff_entity
 from .scenes import Layout
 
 NUMBERS = {2: "two", 3: "three"}

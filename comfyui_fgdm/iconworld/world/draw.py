@@ -8,12 +8,11 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from . import classes as c
-from . import figures
+from . import figures, people, tidy_look
+from .canvas import Canvas, stuff_entity
 from .icons import Icon, silhouette
 from .scenes import Layout
 
-STUFF_ENTITY = 64  # entity ids: thing k of the layout is k + 1; stuff is STUFF_ENTITY + its place in c.STUFF
-_STUFF_ID = {stuff.index: STUFF_ENTITY + k for k, stuff in enumerate(c.STUFF)}
 _GROUND_COLOURS = {
     c.GRASS: ((92, 168, 74), (132, 190, 90), (70, 140, 66)),
     c.SEA: ((40, 110, 190), (60, 150, 210), (30, 90, 150)),
@@ -47,11 +46,6 @@ class Scene:
     entities: np.ndarray
     visible: tuple[float, ...]
     joints: dict[int, np.ndarray]
-
-
-def stuff_entity(index: int) -> int:
-    """The entity id of a stuff class (COCO label index)."""
-    return _STUFF_ID[index]
 
 
 def _vary(rng, colour, amount=14):
@@ -156,8 +150,7 @@ def _tree(pens, element, size):
 _ELEMENTS = {c.MOUNTAIN: _mountain, c.HOUSE: _house, c.TREE: _tree}
 
 
-def draw_scene(layout: Layout, bank: dict[int, list[Icon]], size: int = 128) -> Scene:
-    """Draw a layout at size x size pixels. Edges of the picture are soft, those of the maps hard."""
+def _backdrop_and_elements(layout: Layout, size: int) -> Canvas:
     rng = np.random.default_rng(layout.seed + 1)
     horizon = round(layout.horizon * size)
     picture = Image.fromarray(_backdrop(layout, size, rng))
@@ -178,12 +171,20 @@ def draw_scene(layout: Layout, bank: dict[int, list[Icon]], size: int = 128) -> 
         labels = np.array(flat)
         for element in layout.elements:
             entities[labels == element.index] = stuff_entity(element.index)
-    image = np.asarray(picture).astype(np.float32)
+    return Canvas(np.asarray(picture).astype(np.float32), labels, entities)
+
+
+def draw_scene(layout: Layout, bank: dict[int, list[Icon]], size: int = 128) -> Scene:
+    """Draw a layout at size x size pixels. Edges of the picture are soft, those of the maps hard."""
+    canvas = tidy_look.background(layout, size) if layout.tidy else _backdrop_and_elements(layout, size)
     own, joints = [], {}
     for order, instance in enumerate(layout.instances, start=1):
         points: np.ndarray | None = None
         if instance.number < 0:
-            rgba, points = figures.draw(np.random.default_rng(instance.seed))
+            if layout.tidy:
+                rgba, points = people.draw(instance.seed)
+            else:
+                rgba, points = figures.draw(np.random.default_rng(instance.seed))
             outline = silhouette(rgba)
         else:
             icon = bank[instance.index][instance.number]
@@ -193,24 +194,13 @@ def draw_scene(layout: Layout, bank: dict[int, list[Icon]], size: int = 128) -> 
         width = max(4, round(height * rgba.shape[1] / rgba.shape[0]))
         if instance.flip:
             rgba, outline = rgba[:, ::-1], outline[:, ::-1]
-        small, shape = (
-            np.asarray(Image.fromarray(array).resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0))
-            for array in (rgba, outline)
-        )
         left, top = round(instance.x * size - width / 2), round(instance.base * size) - height
-        x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + width, size), min(top + height, size)
-        cut = slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)
-        patch = small[cut].astype(np.float32)
-        alpha = patch[..., 3:] / 255
-        image[y0:y1, x0:x1] = image[y0:y1, x0:x1] * (1 - alpha) + patch[..., :3] * alpha
-        solid = shape[cut] >= 128
-        labels[y0:y1, x0:x1][solid] = instance.index
-        entities[y0:y1, x0:x1][solid] = order
-        own.append(max(1, int(solid.sum())))
+        own.append(max(1, canvas.paste(rgba, outline, (left, top, width, height), instance.index, order)))
         if points is not None:
             if instance.flip:
                 points = points * np.array((-1, 1)) + np.array((1, 0))
             joints[order] = points * np.array((width, height)) + np.array((left, top))
-    counts = np.bincount(entities.ravel(), minlength=256)
+    counts = np.bincount(canvas.entities.ravel(), minlength=256)
     visible = tuple(float(counts[k + 1] / own[k]) for k in range(len(own)))
-    return Scene(layout, np.clip(image + 0.5, 0, 255).astype(np.uint8), labels, entities, visible, joints)
+    picture = np.clip(canvas.image + 0.5, 0, 255).astype(np.uint8)
+    return Scene(layout, picture, canvas.labels, canvas.entities, visible, joints)

@@ -1,6 +1,7 @@
 """Exact ground truth of a drawn scene beside its label map: boxes, layers, depth, normals, edges, joints, scene graph.
 
-Conventions: x right, y down, pixels; depth 0 near ... 1 far; normals are unit vectors with x right, y up, z to the viewer.
+Conventions: x right, y down, pixels; depth 0 near ... 1 far; normals are unit vectors as in ``maps.normal``, with
+x to the left, y up, z to the viewer.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import numpy as np
 from scipy import ndimage
 
 from . import classes as c
+from .canvas import STUFF_ENTITY, stuff_entity
 from .captions import Caption
-from .draw import STUFF_ENTITY, Scene, stuff_entity
+from .draw import Scene
 
 #: OpenPose-18 joints as seen in a mirror.
 MIRRORED = (0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16)
@@ -97,7 +99,7 @@ def normals(scene: Scene) -> np.ndarray:
         inside = _distance(mask)
         bulge = np.sqrt(np.clip(inside / max(inside.max(), 1e-6), 0, 1)) * inside.max()
         dy, dx = np.gradient(ndimage.gaussian_filter(bulge, 1.0))
-        vector = np.dstack([-dx, dy, np.ones_like(dx)])
+        vector = np.dstack([dx, dy, np.ones_like(dx)])
         result[mask] = (vector / np.linalg.norm(vector, axis=2, keepdims=True))[mask]
     return result
 

@@ -1,0 +1,82 @@
+"""The embedded family as a backbone of the general trainer: no host and no other library is needed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from ...training.attention import AttentionMaps
+from ...training.backbone import BaseFacts
+from . import export, text
+from .autoencoder import PATCH, decoder_from, encoder_from
+from .blocks import Transformer
+from .networks import UNET, UNetConfig
+from .parts import Base
+
+_TEXT = "cond_stage_model.transformer.text_model."
+_UNET = "model.diffusion_model."
+_VAE = "first_stage_model."
+
+
+class TinyBackbone:
+    """The shipped base (or another of its kind) as ``training.backbone.Backbone``."""
+
+    def __init__(self, file: Path | None = None, config: UNetConfig = UNET) -> None:
+        file = file or export.files().base
+        state = load_file(file)
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {key.removeprefix(prefix): value.float() for key, value in state.items() if key.startswith(prefix)}
+
+        base = Base(config).eval().requires_grad_(False)
+        base.text.load_state_dict(part(_TEXT))
+        base.unet.load_state_dict(part(_UNET))
+        self.text, self.unet = base.text, base.unet
+        before = base.unet.input_blocks[: base.unet.level_ends[0] + 1]
+        self.unreached = sum(isinstance(layer, Transformer) for stage in before for layer in stage)
+        self.encoder, self.decoder = encoder_from(part(_VAE)), decoder_from(part(_VAE)).requires_grad_(False)
+        self.facts = BaseFacts(
+            family="iconworld",
+            prediction="v",
+            channels=config.latent,
+            widths=config.widths,
+            embedding=config.embedding,
+            cell=PATCH,
+            fingerprint=hashlib.sha256(file.read_bytes()).hexdigest()[:16],
+        )
+
+    @torch.no_grad()
+    def prompts(self, texts: Sequence[str]) -> Tensor:
+        """B x 48 x 128."""
+        return self.text(torch.tensor([text.encode(text.words_of(one)) for one in texts]))
+
+    @torch.no_grad()
+    def encode(self, pictures: Tensor) -> Tensor:
+        return self.encoder(pictures)
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        return self.decoder(latents).clamp(0, 1)
+
+    def embed(self, t: Tensor) -> Tensor:
+        return self.unet.embed(t)
+
+    def predict(
+        self,
+        x: Tensor,
+        t: Tensor,
+        prompts: Tensor,
+        features: Sequence[Tensor] = (),
+        attention: AttentionMaps | None = None,
+        changed: Mapping[str, Tensor] | None = None,
+    ) -> Tensor:
+        extra = {"features": list(features) or None, "store": attention}
+        out = torch.func.functional_call(self.unet, dict(changed or {}), (x, t, prompts), extra)
+        if attention is not None:  # layers before the first feature is added
+            del attention.cross[: self.unreached], (attention.own or [])[: self.unreached]
+        return out

@@ -1,0 +1,157 @@
+"""Training a condition factor: its network, what it sees of its parents, and its loss (equation 8 of the paper)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..factors import files
+from . import objective
+from .attention import AttentionMaps
+from .backbone import Backbone
+from .distillation import Distillation, distillation
+from .lowrank import LowRank
+
+LossOf = Callable[[int, torch.Generator], tuple[Tensor, dict[str, float]]]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch of a data set, on the CPU.
+
+    latent: B x C x h x w, the maps that are learned. parents: by variable, latents of the same shape. prompts: B x tokens
+    x width, encoded, with that of the empty prompt where ``dropped`` (bool B) says so. masks: B x tokens x m x m in 0..1,
+    the share of each cell that the object covers which a token names; None: not known.
+    """
+
+    latent: Tensor
+    prompts: Tensor
+    dropped: Tensor
+    parents: Mapping[str, Tensor] = field(default_factory=dict)
+    masks: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class FactorSettings:
+    """What a factor is and how it is trained.
+
+    parents: in the order in which the adapter reads them. kind, blocks: of the adapter. rank: of low-rank changes of the
+    base, 0 for none. parent_dropout: share of samples that see nothing (zeros) of a parent, each parent by itself.
+    noised_parents: share of samples whose parents are shown at a noise level at or below their own, as in joint sampling.
+    grounding: weight of the grounding of naming words in masks, where the data has masks.
+    """
+
+    parents: tuple[str, ...] = ()
+    kind: files.AdapterKind = files.AdapterKind.TIME
+    blocks: int = 2
+    rank: int = 0
+    parent_dropout: float = 0.2
+    noised_parents: float = 0.5
+    grounding: float = 0.3
+    distillation: Distillation = Distillation()
+
+    def __post_init__(self) -> None:
+        for name in ("parent_dropout", "noised_parents"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be a share, 0 to 1, got {getattr(self, name)}")
+        if not 0 <= self.grounding < float("inf"):
+            raise ValueError(f"grounding must be a weight from 0, got {self.grounding}")
+
+
+class FactorNetwork(nn.Module):
+    """The trained part of a factor: an adapter, and low-rank changes of the frozen base where wanted."""
+
+    def __init__(self, base: Backbone, settings: FactorSettings) -> None:
+        super().__init__()
+        facts = base.facts
+        read = facts.channels * max(1, len(settings.parents))
+        embedding = facts.embedding if settings.kind is files.AdapterKind.TIME else 0
+        self.spec = files.AdapterSpec(settings.kind, facts.widths, read, embedding, settings.blocks)
+        self.parents = settings.parents
+        self.adapter = files.build(self.spec)
+        self.lora = LowRank(base.unet, settings.rank) if settings.rank else None
+
+    def predict(
+        self,
+        base: Backbone,
+        x: Tensor,
+        t: Tensor,
+        prompts: Tensor,
+        seen: Mapping[str, Tensor] | None = None,
+        attention: AttentionMaps | None = None,
+    ) -> Tensor:
+        """The base's prediction with this factor applied. seen: latents of all parents, each like x."""
+        read = torch.cat([seen[name] for name in self.parents], 1) if self.parents and seen is not None else x
+        features = self.adapter(read, base.embed(t) if self.spec.emb_channels else None)
+        return base.predict(x, t, prompts, features, attention, self.lora.weights(base.unet) if self.lora else None)
+
+
+def shown_parents(
+    parents: Mapping[str, Tensor], t: Tensor, settings: FactorSettings, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """What a factor sees of its parents' latents at its own timesteps t (B), as sampling will show them.
+
+    Clean but for a little noise (the parent was sampled before, or is given); in ``noised_parents`` of the samples at t, or
+    at a lower level (both are sampled together, the parent first); nothing in ``parent_dropout`` of them.
+    """
+    size = len(t)
+    joint = torch.rand(size, generator=generator) < settings.noised_parents
+    lower = torch.rand(size, generator=generator) < 0.5
+    level = torch.where(lower, (torch.rand(size, generator=generator) * t).long(), t)
+    shown = {}
+    for name, value in parents.items():
+        noise = torch.randn(value.shape, generator=generator)
+        little = 0.1 * torch.rand(size, 1, 1, 1, generator=generator)
+        seen = torch.where(joint[:, None, None, None], objective.noised(value, noise, level)[0], value + little * noise)
+        absent = torch.rand(size, generator=generator) < settings.parent_dropout
+        shown[name] = torch.where(absent[:, None, None, None], 0.0, seen)
+    return shown
+
+
+def loss_of_batch(
+    network: FactorNetwork,
+    base: Backbone,
+    batch: Batch,
+    settings: FactorSettings,
+    step: int,
+    generator: torch.Generator,
+    place: torch.device | str = "cpu",
+) -> tuple[Tensor, dict[str, float]]:
+    """The loss of one batch and its parts as figures: prediction + grounding + distillation.
+
+    All random numbers come from ``generator``, on the CPU: timesteps, noise, what is shown of parents.
+    """
+    t = torch.randint(objective.STEPS, (len(batch.latent),), generator=generator)
+    noise = torch.randn(batch.latent.shape, generator=generator)
+    seen = shown_parents(batch.parents, t, settings, generator)
+    x, velocity = objective.noised(batch.latent, noise, t)
+    target = velocity if base.facts.prediction == "v" else noise
+    x, t, target, prompts = (value.to(place) for value in (x, t, target, batch.prompts))
+    seen = {name: value.to(place) for name, value in seen.items()}
+    ground = batch.masks is not None and settings.grounding > 0
+    distil = settings.distillation.due(step)
+    maps = AttentionMaps(own=[] if distil else None) if ground or distil else None
+    out = network.predict(base, x, t, prompts, seen, maps)
+    loss = F.mse_loss(out.float(), target)
+    figures = {"prediction": float(loss.detach())}
+    if ground and maps is not None and batch.masks is not None:
+        grounded = objective.grounding(maps.cross, batch.masks.to(place))
+        loss = loss + settings.grounding * grounded
+        figures["grounding"] = float(grounded.detach())
+    if distil and maps is not None:
+        first = settings.distillation.samples
+        teacher = AttentionMaps(own=[])
+        with torch.no_grad():
+            base.predict(x[:first], t[:first], prompts[:first], attention=teacher)
+        drift = distillation(teacher, _first(maps, first), settings.distillation.side)
+        loss = loss + settings.distillation.weight * drift
+        figures["distillation"] = float(drift.detach())
+    return loss, figures
+
+
+def _first(maps: AttentionMaps, count: int) -> AttentionMaps:
+    return AttentionMaps([one[:count] for one in maps.cross], [one[:count] for one in maps.own or ()])

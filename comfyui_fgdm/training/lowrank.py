@@ -1,0 +1,46 @@
+"""Low-rank changes of a frozen network's weights, trained beside an adapter and kept in the same factor file."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ..factors.files import LoraPair
+
+
+def _key(name: str) -> str:
+    """A parameter's name as a key of a ParameterDict, which takes no dots."""
+    return name.replace(".", "/")
+
+
+class LowRank(nn.Module):
+    """Low-rank changes of a frozen network's weights, used through ``torch.func.functional_call``.
+
+    One pair per convolution and linear weight with at least ``rank`` inputs and outputs; ``up`` starts at zero.
+    skip: names that begin so are left as they are.
+    """
+
+    def __init__(self, network: nn.Module, rank: int, skip: tuple[str, ...] = ("time_embed",)) -> None:
+        super().__init__()
+        self.shapes = {
+            name: p.shape
+            for name, p in network.named_parameters()
+            if p.ndim in (2, 4) and not name.startswith(skip) and min(p.shape[0], p[0].numel()) >= rank
+        }
+        self.down, self.up = nn.ParameterDict(), nn.ParameterDict()
+        for name, shape in self.shapes.items():
+            key = _key(name)
+            self.down[key] = nn.Parameter(torch.randn(rank, shape[1:].numel()) / shape[1:].numel() ** 0.5)
+            self.up[key] = nn.Parameter(torch.zeros(shape[0], rank))
+
+    def weights(self, network: nn.Module) -> dict[str, Tensor]:
+        """Parameter name -> changed weight, differentiable in the low-rank factors."""
+        own = dict(network.named_parameters())
+        return {
+            name: own[name] + (self.up[_key(name)] @ self.down[_key(name)]).view(shape)
+            for name, shape in self.shapes.items()
+        }
+
+    def pairs(self) -> dict[str, LoraPair]:
+        """Weight key -> (down, up), as ``factors.files.save`` wants them."""
+        return {name: LoraPair(self.down[_key(name)].detach(), self.up[_key(name)].detach()) for name in self.shapes}
