@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import comfy.model_management
 import torch
@@ -13,6 +13,7 @@ from ..maps import palettes
 from ..maps.likeness import BY_CHANCE, chance, likeness, looks_like
 from ..maps.reader import COCO_MAPS, Reader
 from ..maps.regions import Region
+from ..objects.words import ObjectQuery, find_class
 from .models.factor import Factor
 
 log = logging.getLogger(__name__)
@@ -38,21 +39,25 @@ def reader_of(factor: Factor | None) -> Reader:
     return COCO_MAPS if factor is None else factor.reader
 
 
-def scored_palette(factor: Factor | None) -> palettes.Palette:
-    """The palette of maps on which objects are counted. ValueError for maps without classes, and for other classes
-    than COCO's, as objects are those."""
-    reader = reader_of(factor)
+def scored_reader(factor: Factor | None, query: ObjectQuery | None = None) -> Reader:
+    """What reads maps on which objects are counted: that of the factor; without one, any map of the query's palette.
+
+    ValueError for a factor of maps without classes, and for a query of another palette than the factor's.
+    """
+    if factor is None:
+        return COCO_MAPS if query is None else replace(COCO_MAPS, palette=query.palette)
+    reader = factor.reader
     if reader.palette is None:
         raise ValueError(
             f"factor: {reader.drawn_by!r} draws {reader.kind.name} maps, which have no classes to count. "
             "Connect a segmentation factor."
         )
-    if reader.palette != palettes.COCO:
+    if query is not None and query.palette != reader.palette:
         raise ValueError(
-            f"factor: {reader.drawn_by!r} draws maps of the palette {reader.palette.name!r}, but objects are classes of "
-            f"{palettes.COCO.name!r}. Read its maps with Decode Map, or connect a factor of COCO maps."
+            f"objects: they are classes of {query.palette.name!r}, but {reader.drawn_by!r} draws maps of "
+            f"{reader.palette.name!r}. Connect the factor to Objects as well."
         )
-    return reader.palette
+    return reader
 
 
 def pictures_of(maps: torch.Tensor, name: str = "maps") -> torch.Tensor:
@@ -112,23 +117,24 @@ def _unreadable(pictures: torch.Tensor, labels: torch.Tensor, palette: palettes.
     return ((labels == palette.void) & far).float().mean(dim=(1, 2))
 
 
-def class_index(class_name: str, reader: Reader) -> int | None:
-    """Label of a class by name, None for an empty name. ValueError if the palette or the factor lacks it."""
+def class_labels(class_name: str, reader: Reader) -> tuple[int, ...] | None:
+    """Labels that a class name, its plural or a synonym means, None for an empty name. ValueError if the palette or the
+    factor lacks it."""
     if not class_name.strip():
         return None
     palette, classes = reader.with_classes(), reader.classes
-    try:
-        index = palette.index(class_name)
-    except palettes.PaletteError as error:
-        near = ", ".join(similar_names(class_name, palette, classes))
-        raise ValueError(f"class_name: {error}. Write one of its names, such as {near}, or nothing.") from None
-    if classes is not None and index not in classes:
-        near = ", ".join(similar_names(class_name, palette, classes))
+    if found := find_class(class_name, palette, classes):
+        return found
+    near = ", ".join(similar_names(class_name, palette, classes))
+    if find_class(class_name, palette):
         raise ValueError(
             f"class_name: the factor {reader.drawn_by!r} was not trained to draw {class_name!r}; "
-            f"it knows {len(classes)} classes, such as {near}."
+            f"it knows {len(classes or ())} classes, such as {near}."
         )
-    return index
+    raise ValueError(
+        f"class_name: palette {palette.name!r} has no class called {class_name!r}. "
+        f"Write one of its names, such as {near}, or nothing."
+    )
 
 
 def similar_names(name: str, palette: palettes.Palette, classes: tuple[int, ...] | None, count: int = 5) -> list[str]:

@@ -17,7 +17,7 @@ from ..objects import charts, recall, words
 from ..sampling.noise import candidate_seed
 from . import own
 from .models.factor import Factor
-from .reading import class_index, describe, pictures_of, read_maps, reader_of, scored_palette, to_image
+from .reading import class_labels, describe, pictures_of, read_maps, reader_of, scored_reader, to_image
 
 
 @dataclass(frozen=True)
@@ -49,20 +49,20 @@ def score_maps(
     """
     if not 1 <= keep <= len(maps):
         raise ValueError(f"keep: {keep} of {len(maps)} maps cannot be kept; give a number from 1 to {len(maps)}.")
-    palette = scored_palette(factor)
+    reader = scored_reader(factor, query)
     if factor is not None:
         query = words.restrict(query, factor.info.classes)
     rule = recall.PresenceRule(min_area=min_area, erode=erode)
-    labels = read_maps(maps, reader_of(factor), others=own.library().all, sampled=sampled).labels
-    scores = recall.score(labels, query, rule, palette)
+    labels = read_maps(maps, reader, others=own.library().all, sampled=sampled).labels
+    scores = recall.score(labels, query, rule)
     seeds = None if seed is None else [candidate_seed(seed, index) for index in range(len(maps))]
     best = recall.best(scores, keep).tolist()
-    chart = charts.score_chart(scores, query, maps.float().cpu(), seeds, title=f"Object recall: {query.text}")
+    chart = charts.score_chart(scores, query, maps.float().cpu(), seeds, f"Object recall: {query.text}", query.palette)
     return MapScores(
         best=best,
         recall=float(scores.recall[best[0]]),
         chart=to_image(charts.to_tensor(chart)),
-        json=_dumps(recall.to_json(scores, query, seeds, rule, palette)),
+        json=_dumps(recall.to_json(scores, query, seeds, rule)),
     )
 
 
@@ -96,21 +96,21 @@ def decode_map(maps: torch.Tensor, factor: Factor | None, wishes: Decoding = Dec
     reader = _told(reader_of(factor), wishes.palette, library)
     if reader.palette is None:
         return _decode_values(pictures_of(maps), reader, wishes)
-    palette, wanted = reader.palette, class_index(wishes.class_name, reader)
+    palette, wanted = reader.palette, class_labels(wishes.class_name, reader)
     try:
         table = library.table(palette, wishes.colours)
     except palettes.PaletteError as error:
         raise ValueError(f"colours: {error}. Choose {Colours.AS_READ.value!r}.") from None
     reading = read_maps(maps, reader, wishes.rule, others=library.all)
     labels = reading.labels
-    masked = palette.things if wanted is None else (wanted,)
+    masked = palette.things if wanted is None else wanted
     regions = [find_regions(one) for one in labels]
     found = [label for label in labels.unique().tolist() if label != palette.void]
     report = {
         "palette": palette.name,
         "rule": wishes.rule.value,
         "classes": reader.classes,
-        "mask": "things" if wanted is None else palette.labels[wanted].name,
+        "mask": "things" if wanted is None else ", ".join(palette.labels[label].name for label in wanted),
         "colours": table.target.name,
         "without_colour": [palette.labels[label].name for label in found if label not in table.mapped],
         "maps": describe(reading, palette, regions),

@@ -9,6 +9,8 @@ A file is one JSON object:
     retired      optional: indices that have a colour but never occur in the data set
     same_colour  optional: groups of indices that share a colour; only the lowest of a group can be read back
     things       optional: indices of countable objects; without it, all classes but void
+    synonyms     optional: {"dog": ["puppy", "hound"], "dog|cat": ["pet"]}: what people call a class, or a class and
+                 those that count as well; singular
 
 Names are one line of at most 64 printable characters; a file is UTF-8 (with or without a byte order mark) of at most
 1 MB.
@@ -27,7 +29,7 @@ MAX_LABELS = 1024
 MAX_NAME = 64
 MAX_BYTES = 1_000_000
 _REQUIRED = ("name", "void", "labels")
-_OPTIONAL = ("about", "retired", "same_colour", "things")
+_OPTIONAL = ("about", "retired", "same_colour", "things", "synonyms")
 
 
 class PaletteError(ValueError):
@@ -49,7 +51,8 @@ class Palette:
 
     ``labels[i].index == i``. ``void`` is the label of pixels that belong to no class. ``retired`` are labels
     that have a colour but never occur in the data set, so no factor trained on it can draw them. ``things``
-    are the countable objects; the rest is stuff.
+    are the countable objects; the rest is stuff. ``synonyms``: (labels, phrases), where the phrases mean the first
+    label and the others count as well.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Palette:
     void: int
     retired: tuple[int, ...] = ()
     things: tuple[int, ...] = ()
+    synonyms: tuple[tuple[tuple[int, ...], tuple[str, ...]], ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -187,7 +191,7 @@ def _palette(raw: dict[str, Any]) -> Palette:
     _check_colours(labels, raw.get("same_colour", []))
     retired = _indices(raw, "retired", labels, ())
     things = _indices(raw, "things", labels, tuple(label.index for label in labels if label.index != void))
-    return Palette(name, labels, void, retired, things)
+    return Palette(name, labels, void, retired, things, _synonyms(raw.get("synonyms", {}), labels))
 
 
 def _labels(entries: list[Any]) -> tuple[Label, ...]:
@@ -248,6 +252,21 @@ def _indices(raw: dict[str, Any], field: str, labels: Sequence[Label], default: 
     if bad or not isinstance(values, list):
         raise PaletteError(f"'{field}' must be a list of indices 0..{len(labels) - 1}, got {said(bad)}")
     return tuple(sorted(set(values)))
+
+
+def _synonyms(raw: Any, labels: Sequence[Label]) -> tuple[tuple[tuple[int, ...], tuple[str, ...]], ...]:
+    if not isinstance(raw, dict) or not all(isinstance(phrases, list) for phrases in raw.values()):
+        raise PaletteError('\'synonyms\' must be an object of lists, such as {"dog": ["puppy", "hound"]}')
+    index = {label.name.lower(): label.index for label in labels}
+    found = []
+    for key, phrases in raw.items():
+        names = [name.strip().lower() for name in key.split("|")]
+        unknown = [name for name in names if name not in index]
+        if unknown or len(set(names)) < len(names):
+            raise PaletteError(f"'synonyms': {said(key)} must be a class, or different ones with | between")
+        where = f"'synonyms' of {said(key)}: a phrase "
+        found.append((tuple(index[name] for name in names), tuple(check_name(one, where) for one in phrases)))
+    return tuple(found)
 
 
 def _is_index(value: Any, labels: Sequence[Label]) -> bool:

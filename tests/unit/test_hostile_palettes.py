@@ -64,8 +64,8 @@ def damaged(draw: Any) -> bytes:
             inside[last] = draw(anything)
         elif isinstance(inside, dict):
             inside.pop(last)
-            inside[draw(st.sampled_from(["same_colour", "things", "retired", "about", "classes", "x"]))] = draw(
-                anything
+            inside[draw(st.sampled_from(["same_colour", "things", "retired", "synonyms", "about", "classes", "x"]))] = (
+                draw(anything)
             )
         else:
             inside.append(draw(anything))
