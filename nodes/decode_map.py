@@ -30,7 +30,7 @@ class DecodeMap(io.ComfyNode):
                     "factor",
                     optional=True,
                     tooltip="The factor that drew the maps. Only its classes are then considered, which reads noisy "
-                    "colours better. Without it: all COCO classes.",
+                    "colours better; maps of depth, normals or sketches are read as such. Without it: all COCO classes.",
                 ),
                 io.String.Input(
                     "class_name",

@@ -10,16 +10,13 @@ import comfy.model_management
 import torch
 
 from ..maps import palettes
-from ..maps.likeness import BY_CHANCE, chance, likeness, looks_like
+from ..maps.likeness import is_map, looks_like
 from ..maps.reader import COCO_MAPS, Reader
 from ..maps.regions import Region
 from ..objects.words import ObjectQuery, find_class
 from .models.factor import Factor
 
 log = logging.getLogger(__name__)
-
-UNREADABLE_LIMIT = 0.5
-"""Share of pixels near no colour of the palette above which a picture is taken for something else than a map."""
 
 
 class NotAMapError(ValueError):
@@ -97,8 +94,7 @@ def read_maps(
             f"{palette.name!r}, in which they would mean other classes. Read them with Decode Map, its palette set to "
             f"{other.name!r}, or connect maps of {palette.name!r}."
         )
-    strange = likeness(pictures, palette) < BY_CHANCE * chance(palette)
-    bad = (strange | (unreadable > UNREADABLE_LIMIT)).nonzero().flatten().tolist()
+    bad = (~is_map(pictures, palette, unreadable)).nonzero().flatten().tolist()
     if bad:
         what = (
             f"{name}: {len(bad)} of {len(labels)} pictures (index {', '.join(map(str, bad[:8]))}) have hardly more pixels "

@@ -83,3 +83,15 @@ def test_photographs_match_as_random_colours_do_and_maps_do_not() -> None:
         assert (maps > limit).all(), levels
     random = torch.rand(1, 200, 200, 3, generator=torch.Generator().manual_seed(1))
     assert likeness.likeness(random, COCO).item() == pytest.approx(chance(COCO), rel=0.2)
+
+
+def test_a_faded_map_of_few_colours_is_one_and_a_photograph_is_not() -> None:
+    """Where colours lie far apart, nearness is enough: all of these pixels are 25 levels off."""
+    faces = palettes.get("celebamask19")
+    faded = palettes.encode(regions(faces, 1), faces)[None]
+    faded = faded + torch.where(faded > 0.5, -25 / 255, 0.0)
+    everywhere = torch.zeros(1)
+    assert likeness.is_map(faded, faces, everywhere).all() and not likeness.is_map(faded, faces, everywhere + 0.6).any()
+    assert likeness.is_map(noisy(COCO, 0, 8.0)[None], COCO, everywhere).all()
+    photos = photographs(20)
+    assert likeness.is_map(photos, COCO, torch.zeros(20)).float().mean() < 0.3
