@@ -173,10 +173,9 @@ def photo():
 def test_photo_given_as_a_map(comfy_host, factor, photo):
     """With a factor as well as without: what drew a map cannot be told from a photo."""
     objects = comfy_host.call("FGDM_Objects", text="dog", mode="auto")[0]
-    middle = torch.linspace(0.2, 0.8, 32)  # tones that all lie between colours of COCO, but none far from one
-    haze = torch.stack([middle.expand(32, 32), middle[:, None].expand(32, 32), (middle + middle[:, None]) / 2], -1)[
-        None
-    ]
+    tone = torch.linspace(0.2, 0.8, 64)  # soft tones of all kinds: each is near a colour of COCO, few are on one
+    across, down = tone.expand(64, 64), tone[:, None].expand(64, 64)
+    haze = torch.stack([across, down, 0.5 * (1 - across) + 0.3 * down], -1)[None]
     for picture in (photo, haze):
         for given in (None, factor):
             with pytest.raises(ValueError, match="maps: 1 of 1 pictures .* no segmentation maps .* not photos"):
