@@ -59,7 +59,8 @@ def _joints(picture: Tensor) -> list[np.ndarray]:
     nearest = torch.cdist(picture.reshape(-1, 3), rivals).argmin(1).view(picture.shape[:2]).numpy()
     result = []
     for joint in range(len(colours)):
-        pieces = np.asarray(ndimage.label(nearest == joint)[0])
+        pieces = np.zeros(nearest.shape, np.int32)
+        ndimage.label(nearest == joint, output=pieces)
         count = int(pieces.max())
         centres = np.array(ndimage.center_of_mass(nearest == joint, pieces, range(1, count + 1))).reshape(count, 2)
         result.append(centres[:, ::-1])
