@@ -67,8 +67,7 @@ class SampleMaps(io.ComfyNode):
                     min=1,
                     max=64,
                     advanced=True,
-                    tooltip="How many candidates are sampled at once, an even number or 1. It is halved where memory "
-                    "runs out.",
+                    tooltip="How many candidates are sampled at once. It is halved where memory runs out.",
                 ),
             ],
             outputs=[
