@@ -14,7 +14,7 @@ class LoadFactor(io.ComfyNode):
             display_name="Load Factor (FG-DM)",
             category=CATEGORY,
             description="Loads a condition factor: the small adapter network that makes a base model draw maps.",
-            search_aliases=["fg-dm", "factor graph", "segmentation factor", "map adapter"],
+            search_aliases=["fg-dm", "factor graph", "segmentation factor", "map adapter", "depth", "semantic"],
             inputs=[
                 io.Combo.Input(
                     "factor_name",
