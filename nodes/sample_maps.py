@@ -111,7 +111,7 @@ class SampleMaps(io.ComfyNode):
             width=width, height=height,
         )  # fmt: skip
         maps = sample_maps(model, factor, positive, negative, vae, seed, settings)
-        result = score_maps(maps, objects, factor, seed=seed)
+        result = score_maps(maps, objects, factor, seed=seed, sampled=True)
         show_result(result.chart, count * steps)
         show_text(result.summary, cls)
         return io.NodeOutput(
