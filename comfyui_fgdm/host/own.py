@@ -15,7 +15,7 @@ _seen: tuple[str, Library] = ("", SHIPPED)
 
 def fingerprint() -> str:
     """A text that changes when a file of the palette folders is added, changed or removed."""
-    return ";".join(f"{file}:{(stat := file.stat()).st_mtime_ns}:{stat.st_size}" for file in folders.palette_files())
+    return folders.fingerprint(folders.palette_files())
 
 
 def library() -> Library:
