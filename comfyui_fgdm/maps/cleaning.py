@@ -35,11 +35,19 @@ def clean(labels: torch.Tensor, void: int, smallest: float = SMALLEST) -> torch.
 def _clean(labels: np.ndarray, void: int, smallest: float) -> np.ndarray:
     from scipy import ndimage
 
-    gone = labels == void
-    for label in np.unique(labels[~gone]):
-        numbers, _ = pieces(labels == label)
-        areas = np.bincount(numbers.ravel())
-        gone |= (numbers > 0) & (areas < smallest * labels.size)[numbers]
+    least = smallest * labels.size
+    areas = np.bincount(labels.ravel())
+    few = areas < least  # a map in the making has pixels of most classes, and pieces of few
+    few[void : void + 1] = True
+    gone = few[labels]
+    extents = ndimage.find_objects(labels + 1)
+    for label in np.flatnonzero((areas > 0) & ~few):
+        extent = extents[label]
+        numbers, _ = pieces(labels[extent] == label)
+        small = np.bincount(numbers.ravel()) < least
+        small[0] = False  # what belongs to other classes
+        if small.any():
+            gone[extent] |= small[numbers]
     if gone.all() or not gone.any():
         return labels.copy()
     nearest = ndimage.distance_transform_edt(gone, return_distances=False, return_indices=True)

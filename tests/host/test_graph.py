@@ -238,9 +238,9 @@ def test_hints_are_refreshed_every_n_steps(factor, net, setup, monkeypatch, comf
     hint = comfy_host.engine("comfyui_fgdm.host.graph.hints").Hint
     shown, real = [], hint.show
 
-    def spy(self, image, parent):
+    def spy(self, image):
         shown.append(image)
-        real(self, image, parent)
+        real(self, image)
 
     monkeypatch.setattr(hint, "show", spy)
     graph = setup.graph(

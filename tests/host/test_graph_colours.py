@@ -15,13 +15,13 @@ def engine(comfy_host):
 def shown(engine, monkeypatch):
     """The pictures that control nets were shown, in order."""
     hints, seen = engine("comfyui_fgdm.host.graph.hints"), []
-    show = hints.Hint.show
+    show = hints.Pictures.show
 
-    def spy(self, image, parent):
-        show(self, image, parent)
-        seen.append((image, self.image))
+    def spy(self, hint, *args):
+        show(self, hint, *args)
+        seen.append((self.seen[hint.parent].picture, hint.image))
 
-    monkeypatch.setattr(hints.Hint, "show", spy)
+    monkeypatch.setattr(hints.Pictures, "show", spy)
     return seen
 
 

@@ -20,7 +20,7 @@ from ...sampling.graph import GraphError, Mode, Variable, View, evaluate
 from ..models.apply import PARENTS, apply_factor
 from ..progress import GraphProgress
 from . import together
-from .hints import Hint, check_colours, given_latent, given_picture, with_hints
+from .hints import Hint, Pictures, check_colours, given_latent, with_hints
 from .sequential import SequentialGuider
 from .variables import Given, Graph, Sampled, pack, unpack
 
@@ -63,7 +63,8 @@ class GraphGuider(comfy.samplers.CFGGuider):
         for node in self.nodes:
             self.hints[node.name] = [Hint(control) for control in node.controls]
             for kind, conditioning in (("positive", node.positive), ("negative", node.negative)):
-                self.inner_set_conds({f"{node.name}/{kind}": with_hints(conditioning, self.hints[node.name])})
+                hinted = with_hints(conditioning, self.hints[node.name], tuple(node.samples.shape[-2:]))
+                self.inner_set_conds({f"{node.name}/{kind}": hinted})
         self.cfg = self.nodes[-1].cfg
 
     def _check_weights(self) -> None:
@@ -118,6 +119,7 @@ class GraphGuider(comfy.samplers.CFGGuider):
             self.levels[node.name] = sampling.percent_to_sigma(1.0 - node.denoise) if node.denoise < 1 else None
         process = self.nodes[0].model.model.process_latent_in
         self.known = {name: process(given_latent(self.graph[name], self.vae).to(device)) for name in self._wanted()}
+        self.pictures = Pictures(self.graph, self.vae, in_the_making=True)
         self._show_given()
         latent_image = self._join(starts)
         extra_args = {"model_options": comfy.model_patcher.create_model_options_clone(self.model_options), "seed": seed}
@@ -140,6 +142,9 @@ class GraphGuider(comfy.samplers.CFGGuider):
                 self, sigmas, extra_args, callback, noise, latent_image, denoise_mask, disable_pbar
             )
         finally:
+            self.pictures = None
+            for hint in itertools.chain(*self.hints.values()):
+                hint.forget()
             for model in others:
                 model.cleanup()
         parts = [
@@ -268,19 +273,21 @@ class GraphGuider(comfy.samplers.CFGGuider):
     def _refresh(self, node: Sampled, sigma: float) -> None:
         step = sum(s > sigma * (1 + 1e-5) for s in self.sigmas)
         for hint in self.hints[node.name]:
-            if hint.parent in self.given or step == hint.step or (hint.step >= 0 and step % self.settings.refresh):
+            if hint.parent in self.given or step == hint.step or not hint.acts(sigma):
                 continue
-            hint.step = step
-            parent = self.graph[hint.parent]
-            latent = parent.model.model.process_latent_out(self.found[hint.parent].float())
-            hint.show(self.vae.decode(latent), parent)
+            if hint.step < 0 or step % self.settings.refresh == 0:
+                hint.step = step
+                self.pictures.show(hint, lambda name=hint.parent: self._latent_of(name), step)
+
+    def _latent_of(self, name: str) -> torch.Tensor:
+        """The x0 of a sampled variable in this call, as a LATENT has it."""
+        return self.graph[name].model.model.process_latent_out(self.found[name].float())
 
     def _show_given(self) -> None:
-        for hints in self.hints.values():
-            for hint in hints:
-                hint.step = -1
-                if hint.parent in self.given:
-                    hint.show(given_picture(self.graph[hint.parent], self.vae), self.graph[hint.parent])
+        for hint in itertools.chain(*self.hints.values()):
+            hint.forget()
+            if hint.parent in self.given:
+                self.pictures.show(hint)
 
     def _given_batch(self) -> int:
         known = [value for node in self.given.values() for value in (node.samples, node.image) if value is not None]

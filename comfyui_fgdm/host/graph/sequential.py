@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import comfy.samplers
 import torch
 
 from ..models.apply import apply_factor
 from ..progress import GraphProgress
-from .hints import Hint, given_latent, given_picture, with_hints
+from .hints import Hint, Pictures, given_latent, with_hints
 from .variables import Graph, Sampled, pack, unpack
 
 
@@ -31,15 +33,17 @@ class SequentialGuider(comfy.samplers.CFGGuider):
         total = sum(max(0, len(schedule) - 1) for schedule in schedules)
         progress = GraphProgress([node.model for node in self.nodes], callback)
         values: dict[str, torch.Tensor] = {}
+        pictures = Pictures(self.graph, self.vae, in_the_making=False)
         # What core is told of each variable so far, as its model scales latents: where it starts, then its last x0.
         shown = [_scaled_in(node, start) for node, start in zip(self.nodes, starts, strict=True)]
         before = 0
         for k, node in enumerate(self.nodes):
             guider = comfy.samplers.CFGGuider(self._model(node, values))
             hints = [Hint(control) for control in node.controls]
-            guider.set_conds(with_hints(node.positive, hints), with_hints(node.negative, hints))
+            size = tuple(starts[k].shape[-2:])
+            guider.set_conds(with_hints(node.positive, hints, size), with_hints(node.negative, hints, size))
             for hint in hints:
-                hint.show(self._picture(hint.parent, values), self.graph[hint.parent])
+                pictures.show(hint, partial(values.get, hint.parent) if hint.parent in values else None)
             guider.set_cfg(node.cfg)
 
             def step(number, x0, x, _total, k=k, before=before):
@@ -66,9 +70,6 @@ class SequentialGuider(comfy.samplers.CFGGuider):
             name: values[name] if name in values else given_latent(self.graph[name], self.vae) for name in node.reads
         }
         return apply_factor(node.model, node.factor, node.strength, parents=parents)
-
-    def _picture(self, name: str, values: dict[str, torch.Tensor]) -> torch.Tensor:
-        return self.vae.decode(values[name]) if name in values else given_picture(self.graph[name], self.vae)
 
 
 def _scaled_in(node: Sampled, start: torch.Tensor) -> torch.Tensor:
