@@ -31,7 +31,10 @@ def test_missing_factor_file(comfy_host):
 
 def test_a_factor_name_that_comes_by_a_link_is_checked_when_it_is_there(comfy_host):
     def load(name):
-        return {"a": ("PrimitiveString", {"value": name}), "b": ("FGDM_LoadFactor", {"factor_name": ["a", 0]})}
+        return {
+            "a": ("ComfySwitchNode", {"switch": True, "on_true": name, "on_false": ""}),
+            "b": ("FGDM_LoadFactor", {"factor_name": ["a", 0]}),
+        }
 
     prompt = {key: {"class_type": kind, "inputs": inputs} for key, (kind, inputs) in load(FACTOR).items()}
     assert comfy_host.run(prompt, wanted=["b"]).output("b").name == FACTOR
@@ -40,7 +43,7 @@ def test_a_factor_name_that_comes_by_a_link_is_checked_when_it_is_there(comfy_ho
     for node, name in (("FGDM_LoadFactor", "factor_name"), *embedded):
         for inputs in ({}, {name: 5}, {name: ""}):
             text = refused_prompt(comfy_host, a=(node, inputs))
-            assert name in text and "argument" not in text and "Error" not in text
+            assert name in text and "argument" not in text and "Error" not in text, text
 
 
 def test_only_files_that_can_be_read_are_listed(comfy_host, factor_folder):
@@ -54,7 +57,9 @@ def test_only_files_that_can_be_read_are_listed(comfy_host, factor_folder):
     try:
         assert [name for name in folders.factor_names() if name.startswith("listed")] == sorted(names[:5])
         assert "none of the kinds that are read" in refused_prompt(
-            comfy_host, a=("PrimitiveString", {"value": "listed.bin"}), b=("FGDM_LoadFactor", {"factor_name": ["a", 0]})
+            comfy_host,
+            a=("ComfySwitchNode", {"switch": True, "on_true": "listed.bin", "on_false": ""}),
+            b=("FGDM_LoadFactor", {"factor_name": ["a", 0]}),
         )
     finally:
         for name in names:

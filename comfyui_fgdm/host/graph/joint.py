@@ -83,7 +83,7 @@ class GraphGuider(comfy.samplers.CFGGuider):
     def _loaded_together(self):
         """A clone of the first model that brings along all adapters, the other models and the VAE."""
         main = (self.models[self.nodes[0].name] if self.alone else self.nodes[0].model).clone()
-        others: list[Any] = [] if self.alone else [node.factor.patcher for node in self.nodes if node.factor]
+        others: list[Any] = [] if self.alone else [one.factor.patcher for one in self.wrappers.values() if one]
         others += [node.model for node in self.nodes if node.model.model is not main.model]
         if self.vae is not None and any(node.controls for node in self.nodes):
             others.append(self.vae.patcher)
@@ -147,6 +147,8 @@ class GraphGuider(comfy.samplers.CFGGuider):
                 hint.forget()
             for model in others:
                 model.cleanup()
+            for wrapper in filter(None, self.wrappers.values()):
+                wrapper.forget()
         parts = [
             node.model.model.process_latent_out(part.to(torch.float32))
             for node, part in zip(self.nodes, self._split(samples), strict=True)
