@@ -12,7 +12,7 @@ PLAIN = (str, bytes, int, float, bool, list, tuple, dict, type(None))
 
 
 def checked(execute: Callable | None = None, *, packs: Iterable[str] = ()) -> Callable:
-    """Decorates `execute` of a node (below @classmethod): ValueError that names the input, before anything runs, for
+    """Decorates `execute` (or `check_lazy_status`) of a node, below @classmethod: ValueError that names the input, before anything runs, for
 
     - a literal where the socket takes a link (a workflow sent over the API may hold one),
     - a number that is not finite or, coming by a link, is outside of the range of its input,
@@ -25,7 +25,7 @@ def checked(execute: Callable | None = None, *, packs: Iterable[str] = ()) -> Ca
     def run(cls, **values):
         for one in (cls.SCHEMA or cls.GET_SCHEMA()).inputs:
             value = values.get(one.id)
-            if one.id not in values or (value is None and one.optional):
+            if one.id not in values or (value is None and (one.optional or one.lazy)):
                 continue
             kind = one.get_io_type()
             if kind in ("INT", "FLOAT"):
@@ -62,7 +62,7 @@ def _latent(one, value: Any, packed: bool) -> None:
             )
     elif not isinstance(samples, torch.Tensor):
         raise _no_link(one, value)
-    elif samples.ndim != 4:
+    elif samples.ndim < 4:
         raise ValueError(
             f"{one.id}: expected latents of pictures (batch, channels, height, width), got shape {list(samples.shape)}. "
             "Connect an Empty Latent Image, or a picture through VAE Encode."

@@ -46,13 +46,11 @@ class GraphControl(io.ComfyNode):
     def execute(
         cls, graph, control_net, variable, shows, strength, start_percent, end_percent, colours="clean"
     ) -> io.NodeOutput:
-        from ..comfyui_fgdm.host.graph.variables import Control, Given
+        from ..comfyui_fgdm.host.graph.variables import Control
         from ..comfyui_fgdm.maps.conversion import Shown
 
-        node = graph[variable]
-        before = () if isinstance(node, Given) else node.controls
         link = Control(control_net, shows, strength, start_percent, end_percent, Shown(colours))
-        return io.NodeOutput(graph.change(variable, controls=(*before, link)))
+        return io.NodeOutput(graph.link(variable, link))
 
 
 class GraphGuider(io.ComfyNode):
@@ -129,7 +127,7 @@ class GraphResult(io.ComfyNode):
             search_aliases=["fg-dm", "factor graph", "split latent"],
             inputs=[
                 GraphType.Input("graph", tooltip="The graph that was sampled."),
-                io.Latent.Input("latent", tooltip="The output of SamplerCustomAdvanced."),
+                io.Latent.Input("latent", lazy=True, tooltip="The output of SamplerCustomAdvanced."),
                 io.String.Input("variable", default="image", tooltip="Name of the variable."),
             ],
             outputs=[io.Latent.Output("latent", display_name="latent", tooltip="The latent of that variable alone.")],
@@ -137,7 +135,15 @@ class GraphResult(io.ComfyNode):
 
     @classmethod
     @checked(packs=["latent"])
-    def execute(cls, graph, latent, variable) -> io.NodeOutput:
+    def check_lazy_status(cls, graph, variable, latent=None):
+        """Which inputs are still needed: a name that is not in the graph is refused before the graph is sampled for it."""
+        from ..comfyui_fgdm.host.graph.variables import needs_run
+
+        return ["latent"] if latent is None and needs_run(graph, variable) else []
+
+    @classmethod
+    @checked(packs=["latent"])
+    def execute(cls, graph, variable, latent=None) -> io.NodeOutput:
         from ..comfyui_fgdm.host.graph.variables import result
 
         return io.NodeOutput(result(latent, graph, variable))

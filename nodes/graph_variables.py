@@ -129,5 +129,10 @@ class GraphGiven(io.ComfyNode):
     def execute(cls, name, image=None, latent=None, graph=None) -> io.NodeOutput:
         from ..comfyui_fgdm.host.graph.variables import Given, Graph
 
-        samples = None if latent is None else latent["samples"]
-        return io.NodeOutput((graph or Graph()).add(Given(name, samples, image)))
+        if image is None and latent is None:
+            raise ValueError(
+                f"image, latent: nothing is connected that says what {name!r} is. Connect the map as a picture, as a latent, "
+                "or both."
+            )
+        known = {} if latent is None else latent
+        return io.NodeOutput((graph or Graph()).add(Given(name, known.get("samples"), image, known)))

@@ -21,38 +21,45 @@ class Objects(io.ComfyNode):
                     multiline=True,
                     dynamic_prompts=False,
                     default="a dog and a bicycle under a tree",
-                    tooltip="The prompt, or a list of class names separated by commas, semicolons or lines: "
-                    "'dog, bicycle, tree'. Plurals and common synonyms are understood.",
+                    tooltip="The prompt, or a list of objects separated by commas, semicolons or lines: 'dog, bicycle and "
+                    "tree, no people'. Plurals, common synonyms, emphasis and denials are understood.",
                 ),
                 io.Combo.Input(
                     "mode",
                     options=["auto", "prompt", "list"],
                     default="auto",
-                    tooltip="How to read the text. auto: as a list if every entry between commas is a class, else as a "
-                    "prompt. list: every entry must be an object, unknown ones are reported.",
+                    tooltip="How to read the text. auto: as a list if it looks like one, else as a prompt. Only a list "
+                    "counts vague words such as light or wood, where they stand alone.",
                 ),
                 FactorType.Input(
                     "factor",
                     optional=True,
-                    tooltip="With a factor, objects that it was not trained to draw are left out and reported.",
+                    tooltip="With a factor, objects are classes of its palette, and those that it was not trained to "
+                    "draw are left out and reported.",
                 ),
             ],
+            hidden=[io.Hidden.unique_id],
             outputs=[
                 ObjectsType.Output("objects", display_name="objects", tooltip="For Best of N and Sample Maps."),
                 io.String.Output("names", display_name="names", tooltip="The matched class names, comma separated."),
-                io.String.Output("report", display_name="report", tooltip="What was matched, left out, and why."),
+                io.String.Output(
+                    "report",
+                    display_name="report",
+                    tooltip="What was matched, left out, and why, and words without a class.",
+                ),
             ],
         )
 
     @classmethod
     @checked
     def execute(cls, text, mode, factor=None) -> io.NodeOutput:
-        from ..comfyui_fgdm.host.reading import scored_palette
+        from ..comfyui_fgdm.host.progress import show_text
+        from ..comfyui_fgdm.host.reading import scored_reader
         from ..comfyui_fgdm.objects import words
 
-        query = words.parse(text, mode)
+        query = words.parse(text, mode, scored_reader(factor).palette)
         if factor is not None:
-            scored_palette(factor)  # refuses a factor whose classes have other numbers than the objects
             query = words.restrict(query, factor.info.classes)
-        report = words.describe(query)
-        return io.NodeOutput(query, query.text, report, ui={"text": (report,)})
+        report, summary = words.describe(query), words.summary(query)
+        show_text(summary, cls)
+        return io.NodeOutput(query, query.text, report, ui={"text": (f"{summary}\n{report}",)})

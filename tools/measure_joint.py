@@ -62,13 +62,13 @@ def measure(host, count: int) -> dict[str, list[list[float]]]:
     mode = host.engine("comfyui_fgdm.sampling.graph").Mode
     files = export.files()
     model, clip, vae = host.call("FGDM_LoadEmbedded", model_name=files.base.name)
-    factor = host.call("FGDM_LoadFactor", factor_name=files.factor.name)[0]
-    net = host.call("FGDM_LoadEmbeddedImageFactor", image_factor_name=files.image.name)[0]
+    factor = host.call("FGDM_LoadFactor", factor_name=files.factor("segmentation").name)[0]
+    net = host.call("FGDM_LoadEmbeddedImageFactor", image_factor_name=files.control("segmentation").name)[0]
     sampler = host.call("KSamplerSelect", sampler_name="ddim")[0]
     sigmas = host.call("BasicScheduler", model=model, scheduler="sgm_uniform", steps=measuring.MAP_STEPS, denoise=1.0)[
         0
     ]
-    read = judge.load(files.judge)
+    read = judge.load(files.reader("judge"))
     empty = host.call("CLIPTextEncode", clip=clip, text="")[0]
     latent = host.call("EmptyLatentImage", width=SIZE, height=SIZE, batch_size=1)[0]
     shown = host.engine("comfyui_fgdm.maps.conversion").Shown

@@ -91,6 +91,19 @@ def show_result(chart: torch.Tensor, total: int) -> None:
     comfy.utils.ProgressBar(total).update_absolute(total, total, ("PNG", charts.picture(chart[0]), None))
 
 
+def show_text(text: str, node: type) -> None:
+    """Show a line of words on the running ``node``, a class whose schema asks for ``io.Hidden.unique_id``.
+
+    Both renderers show such text, as core's own nodes use it; of a node's ``ui`` text they show nothing. Nothing
+    happens where there is no server.
+    """
+    from server import PromptServer
+
+    server, hidden = getattr(PromptServer, "instance", None), node.hidden
+    if server is not None and hidden is not None and hidden.unique_id:
+        server.send_progress_text(text, hidden.unique_id)
+
+
 def sheet(pictures: list[Image.Image]) -> tuple[str, Image.Image, int]:
     """Pictures side by side in a near-square grid, as a preview for the host's progress bar.
 

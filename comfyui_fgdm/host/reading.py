@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import comfy.model_management
 import torch
@@ -12,6 +12,7 @@ import torch
 from ..maps import palettes
 from ..maps.reader import COCO_MAPS, Reader
 from ..maps.regions import Region
+from ..objects.query import ObjectQuery
 from .models.factor import Factor
 
 log = logging.getLogger(__name__)
@@ -37,21 +38,25 @@ def reader_of(factor: Factor | None) -> Reader:
     return COCO_MAPS if factor is None else factor.reader
 
 
-def scored_palette(factor: Factor | None) -> palettes.Palette:
-    """The palette of maps on which objects are counted. ValueError for maps without classes, and for other classes
-    than COCO's, as objects are those."""
-    reader = reader_of(factor)
+def scored_reader(factor: Factor | None, query: ObjectQuery | None = None) -> Reader:
+    """What reads maps on which objects are counted: that of the factor; without one, any map of the query's palette.
+
+    ValueError for a factor of maps without classes, and for a query of another palette than the factor's.
+    """
+    if factor is None:
+        return COCO_MAPS if query is None else replace(COCO_MAPS, palette=query.palette)
+    reader = factor.reader
     if reader.palette is None:
         raise ValueError(
             f"factor: {reader.drawn_by!r} draws {reader.kind.name} maps, which have no classes to count. "
             "Connect a segmentation factor."
         )
-    if reader.palette != palettes.COCO:
+    if query is not None and query.palette != reader.palette:
         raise ValueError(
-            f"factor: {reader.drawn_by!r} draws maps of the palette {reader.palette.name!r}, but objects are classes of "
-            f"{palettes.COCO.name!r}. Read its maps with Decode Map, or connect a factor of COCO maps."
+            f"objects: they are classes of {query.palette.name!r}, but {reader.drawn_by!r} draws maps of "
+            f"{reader.palette.name!r}. Connect the factor to Objects as well."
         )
-    return reader.palette
+    return reader
 
 
 def pictures_of(maps: torch.Tensor, name: str = "maps") -> torch.Tensor:

@@ -16,7 +16,7 @@ from ..objects import charts, recall, words
 from ..sampling.noise import candidate_seed
 from . import own
 from .models.factor import Factor
-from .reading import class_index, describe, pictures_of, read_maps, reader_of, scored_palette, to_image
+from .reading import class_index, describe, pictures_of, read_maps, reader_of, scored_reader, to_image
 
 
 @dataclass(frozen=True)
@@ -46,20 +46,20 @@ def score_maps(
     """
     if not 1 <= keep <= len(maps):
         raise ValueError(f"keep: {keep} of {len(maps)} maps cannot be kept; give a number from 1 to {len(maps)}.")
-    palette = scored_palette(factor)
+    reader = scored_reader(factor, query)
     if factor is not None:
         query = words.restrict(query, factor.info.classes)
     rule = recall.PresenceRule(min_area=min_area, erode=erode)
-    labels = read_maps(maps, reader_of(factor)).labels
-    scores = recall.score(labels, query, rule, palette)
+    labels = read_maps(maps, reader).labels
+    scores = recall.score(labels, query, rule)
     seeds = None if seed is None else [candidate_seed(seed, index) for index in range(len(maps))]
     best = recall.best(scores, keep).tolist()
-    chart = charts.score_chart(scores, query, maps.float().cpu(), seeds, title=f"Object recall: {query.text}")
+    chart = charts.score_chart(scores, query, maps.float().cpu(), seeds, f"Object recall: {query.text}", query.palette)
     return MapScores(
         best=best,
         recall=float(scores.recall[best[0]]),
         chart=to_image(charts.to_tensor(chart)),
-        json=_dumps(recall.to_json(scores, query, seeds, rule, palette)),
+        json=_dumps(recall.to_json(scores, query, seeds, rule)),
     )
 
 

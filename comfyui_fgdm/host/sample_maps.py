@@ -11,7 +11,7 @@ from .candidates import SampleSettings, latent_shape, sample_candidates
 from .models.apply import apply_factor, check_plain
 from .models.factor import Factor
 from .progress import CandidateProgress
-from .reading import scored_palette
+from .reading import scored_reader
 
 MAX_COUNT = 64
 
@@ -37,7 +37,7 @@ def sample_maps(model, factor: Factor, positive, negative, vae, seed: int, setti
     Raises ValueError that names the input and what to do.
     """
     check_plain(model, "Sample Maps")
-    scored_palette(factor)  # a factor of maps that cannot be scored is refused before any sampling
+    scored_reader(factor)  # a factor of maps that cannot be scored is refused before any sampling
     for name, value in (("count", settings.count), ("batch_size", settings.batch_size)):
         if not 1 <= value <= MAX_COUNT:
             raise ValueError(f"{name}: {value} is out of range; give a number from 1 to {MAX_COUNT}.")

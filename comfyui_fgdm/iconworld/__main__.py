@@ -15,14 +15,15 @@ import numpy as np
 import torch
 
 from ..training import loop
-from .family import data, depth, export, parts
-from .family.autoencoder import Autoencoder, PatchEncoder, load_encoder
-from .family.judge import Judge
-from .family.recipes import PARTS, RECIPES, Recipe
+from .family import data, export, shards
+from .family.autoencoder import PatchEncoder, load_encoder
+from .family.build import build
+from .family.recipes import RECIPES, Recipe
 from .world import icons
 
 POOL_SEED, DATA_SEED = 10_000_000, 100_000_000
 SHARD = 4000  # scenes
+FITTED = 700  # scenes of the pool that the encoder is fitted to
 
 
 def _bank(folder: Path):
@@ -33,73 +34,72 @@ def _bank(folder: Path):
     return icons.build_bank(folder / "icons", cache)
 
 
-def make_data(folder: Path, recipe: Recipe, worker: int, workers: int) -> None:
-    """Pool of pictures, the encoder fitted on it, then the shards (worker k of n makes every n-th)."""
-    bank = _bank(folder)
+def make_pool(folder: Path, recipe: Recipe, bank: shards.Bank) -> None:
+    """What encoder, decoder and judges are fitted to: pictures and labels of scenes, and maps of the other kinds fitted to."""
     pool = folder / "pool.npz"
-    if not pool.exists() and worker == 0:
+    if not pool.exists():
         pictures, labels = data.make_pool(POOL_SEED, recipe.pool, recipe.world, bank, recipe.size)
-        data.write_arrays(pool, pictures=pictures, labels=labels)
+        shards.write_arrays(pool, pictures=pictures, labels=labels)
         print(f"data: a pool of {recipe.pool} pictures", flush=True)
-    while not pool.exists():
+    for name in dict.fromkeys(recipe.fitted):
+        path = folder / f"pool-{name}.npz"
+        if name not in (shards.PICTURE, "segmentation") and not path.exists():
+            drawn = data.redrawn(range(POOL_SEED, POOL_SEED + recipe.pool), recipe.world, bank, recipe.size)
+            packed = [shards.pack(shards.picture(name, scene)) for scene in drawn]
+            shards.Pictures.join(packed, recipe.size).write(path)
+
+
+def fit_encoder(folder: Path, recipe: Recipe) -> None:
+    """Fit the encoder to what the recipe says of the first scenes of the pool."""
+    with np.load(folder / "pool.npz") as arrays:
+        pictures, labels = arrays["pictures"][:FITTED], arrays["labels"][:FITTED]
+
+    def shown(name: str) -> np.ndarray:
+        if name == shards.PICTURE:
+            return pictures
+        if name == "segmentation":
+            return data.paint(labels)
+        return shards.Pictures.read([folder / f"pool-{name}.npz"]).levels(np.arange(len(pictures)))
+
+    sample = np.concatenate([shown(name) for name in recipe.fitted])
+    encoder = PatchEncoder()
+    encoder.fit(torch.from_numpy(sample).permute(0, 3, 1, 2).float() / 255)
+    torch.save(encoder.state_dict(), folder / "encoder.tmp")
+    (folder / "encoder.tmp").replace(folder / "encoder.pt")
+
+
+def make_data(folder: Path, recipe: Recipe, worker: int, workers: int) -> None:
+    """Pool of pictures, the encoder fitted on it, then the shards (worker k of n makes every n-th), or what they lack."""
+    bank = _bank(folder)
+    encoder_file = folder / "encoder.pt"
+    if worker == 0:
+        make_pool(folder, recipe, bank)
+        if not encoder_file.exists():
+            fit_encoder(folder, recipe)
+    while not encoder_file.exists():
         time.sleep(1)
-    if not (folder / "encoder.pt").exists():
-        with np.load(pool) as arrays:
-            sample = np.concatenate([arrays["pictures"][:700], data.paint(arrays["labels"][:700])])
-        encoder = PatchEncoder()
-        encoder.fit(torch.from_numpy(sample).permute(0, 3, 1, 2).float() / 255)
-        torch.save(encoder.state_dict(), folder / "encoder.pt")
-    encoder, shards = load_encoder(folder / "encoder.pt"), math.ceil(recipe.scenes / SHARD)
-    for number in range(worker, shards, workers):
-        path = folder / "shards" / f"{number:04d}.npz"
-        if not path.exists():
-            first_seed = DATA_SEED + number * 10 * SHARD
-            shard = data.make_shard(first_seed, min(SHARD, recipe.scenes), recipe.world, bank, encoder, recipe.size)
-            data.write_shard(shard, path)
-            print(f"data: shard {number + 1} of {shards}", flush=True)
-
-
-def load_base(folder: Path, recipe: Recipe) -> parts.Base:
-    return loop.load_ema(parts.Base(recipe.unet), folder / "base.pt")
-
-
-def build(part: str, folder: Path, recipe: Recipe) -> tuple[torch.nn.Module, parts.LossOf]:
-    """The module of a part and its loss, on the data in `folder`."""
-    budget = recipe.budgets[part]
-    if part in ("autoencoder", "judge", "selector"):
-        with np.load(folder / "pool.npz") as arrays:
-            pictures, labels = arrays["pictures"], arrays["labels"]
-        if part == "autoencoder":
-            model = Autoencoder()
-            model.encoder = load_encoder(folder / "encoder.pt")
-            return model, parts.decoder_loss(model, pictures, labels, budget.batch)
-        judge = Judge(len(recipe.world.classes))
-        return judge, parts.judge_loss(judge, recipe.world.classes, pictures, labels, budget.batch)
-    shard = data.read_shards(folder / "shards")
-    if part == "base":
-        base = parts.Base(recipe.unet)
-        return base, parts.base_loss(base, shard, budget.batch)
-    base = load_base(folder, recipe)
-    if part == "image":
-        image = parts.Image(base)
-        return image, parts.image_loss(image, shard, budget.batch)
-    if part == "depth":
-        factor = depth.factor(base, recipe.depth_rank)
-        return factor, depth.factor_loss(
-            factor, load_encoder(folder / "encoder.pt").to(loop.device()), shard, budget.batch
+    encoder, count = load_encoder(encoder_file), math.ceil(recipe.scenes / SHARD)
+    names = [one.name for one in recipe.maps]
+    for number in range(worker, count, workers):
+        made = shards.make_shard(
+            folder / "shards" / f"{number:04d}",
+            DATA_SEED + number * 10 * SHARD,
+            min(SHARD, recipe.scenes),
+            recipe.world,
+            bank,
+            encoder,
+            recipe.latents,
+            names,
+            recipe.size,
         )
-    if part == "depth_image":
-        first = loop.load_ema(parts.Image(load_base(folder, recipe)), folder / "image.pt").control
-        control = depth.Image(base, first, recipe.control_rank)
-        return control, depth.image_loss(control, shard, budget.batch)
-    factor = parts.Factor(base, recipe.rank)
-    return factor, parts.factor_loss(factor, shard, budget.batch)
+        if made:
+            print(f"data: shard {number + 1} of {count}", flush=True)
 
 
 def train_part(part: str, folder: Path, recipe: Recipe, seconds: float, threads: int) -> None:
     if threads:
         torch.set_num_threads(threads)
-    seed = recipe.seed + PARTS.index(part)
+    seed = recipe.seed_of(part)
     torch.manual_seed(seed)
     module, loss_of = build(part, folder, recipe)
     # torch documents memory_format together with a device, its stubs do not
@@ -127,7 +127,7 @@ def main(arguments: list[str] | None = None) -> int:
     step.add_argument("--worker", type=int, default=0)
     step.add_argument("--workers", type=int, default=1)
     step = commands.add_parser("train", help="train one part, or all in order; resumes")
-    step.add_argument("part", choices=(*PARTS, "all"))
+    step.add_argument("part", help="a part of the recipe, or all")
     step.add_argument("--seconds", type=float, default=math.inf, help="stop this slice after so many seconds")
     step.add_argument("--threads", type=int, default=0, help="CPU threads (default: torch's)")
     step = commands.add_parser("all", help="icons, data, every part, export: the whole recipe; resumes")
@@ -147,17 +147,19 @@ def main(arguments: list[str] | None = None) -> int:
         recipe, folder = RECIPES[options.recipe].scaled(options.share, options.batch), options.folder
     except ValueError as error:
         parser.error(str(error))
+    if options.command == "train" and options.part not in (*recipe.parts, "all"):
+        parser.error(f"part: {options.part!r} is none of the recipe's: {', '.join(recipe.parts)}, all")
     folder.mkdir(parents=True, exist_ok=True)
     if options.command == "icons":
         _bank(folder)
     elif options.command == "data":
         make_data(folder, recipe, options.worker, options.workers)
     elif options.command == "train":
-        for part in PARTS if options.part == "all" else (options.part,):
+        for part in recipe.parts if options.part == "all" else (options.part,):
             train_part(part, folder, recipe, options.seconds, options.threads)
     elif options.command == "all":
         make_data(folder, recipe, 0, 1)
-        for part in PARTS:
+        for part in recipe.parts:
             train_part(part, folder, recipe, options.seconds, 0)
         export.write_all(folder, recipe, options.weights)
     elif options.command == "export":

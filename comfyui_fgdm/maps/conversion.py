@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from . import palettes
-from .palette_file import Palette, PaletteError, check_fields, read_json
+from .palette_file import MAX_NAME, Palette, PaletteError, check_fields, check_name, read_json, said
 
 
 class Colours(Enum):
@@ -119,19 +119,18 @@ def read_table(path: Path, *own: Palette) -> Table:
 def _table(raw: dict[str, Any], own: dict[str, Palette]) -> Table:
     check_fields(raw, ("name", "from", "to", "classes"), ("about",))
     for field in ("name", "from", "to"):
-        if not isinstance(raw[field], str):
-            raise PaletteError(f"'{field}' must be a text, got {raw[field]!r}")
+        check_name(raw[field], f"'{field}' ")
     source, target = (_palette(raw[field], field, own) for field in ("from", "to"))
     if not isinstance(raw["classes"], dict):
         raise PaletteError('\'classes\' must be an object such as {"couch": "sofa", "train": null}')
     targets: dict[int, int] = {}
     for name, counterpart in raw["classes"].items():
-        where = f"entry {name!r} of 'classes': "
+        where = f"entry {said(name)} of 'classes': "
         label = _class(source, name, where)
         if label in targets:
             raise PaletteError(f"{where}this class is there twice; remove one")
         if counterpart is not None and not isinstance(counterpart, str):
-            raise PaletteError(f"{where}write the name of a class of {target.name!r} or null, not {counterpart!r}")
+            raise PaletteError(f"{where}write the name of a class of {target.name!r} or null, not {said(counterpart)}")
         targets[label] = target.void if counterpart is None else _class(target, counterpart, where)
     return Table(raw["name"], source, target, tuple(targets.get(c, target.void) for c in range(len(source))))
 
@@ -149,6 +148,8 @@ def _class(palette: Palette, name: str, where: str) -> int:
     try:
         return palette.index(name)
     except PaletteError as error:
+        if len(name) > MAX_NAME:
+            raise PaletteError(f"{where}{error}; names have at most {MAX_NAME} characters") from None
         near = difflib.get_close_matches(name.lower(), [label.name for label in palette.labels], 3, 0.5)
         remedy = f"write {' or '.join(map(repr, near))}" if near else "write one of its names"
         raise PaletteError(f"{where}{error}; {remedy}") from None

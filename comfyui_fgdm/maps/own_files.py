@@ -15,7 +15,10 @@ from .palette_file import Palette, PaletteError, read_json, read_palette
 
 
 def read(paths: Sequence[Path]) -> Library:
-    """The palettes and tables in these files; a table may name palettes of any of them."""
+    """The palettes and tables in these files; a table may name palettes of any of them.
+
+    A file that cannot be used is left out, whatever is wrong with it: nothing is raised.
+    """
     found: dict[str, tuple[Path, Palette]] = {}
     tables: dict[tuple[str, str], tuple[Path, Table]] = {}
     table_paths, problems = [], []
@@ -27,17 +30,27 @@ def read(paths: Sequence[Path]) -> Library:
             palette = read_palette(path)
             _check_name(path, palette, found)
             found[palette.name] = path, palette
-        except PaletteError as error:
-            problems.append(str(error))
+        except Exception as error:
+            problems.append(_problem(path, error))
     own = [palette for _, palette in found.values()]
     for path in table_paths:
         try:
             table = conversion.read_table(path, *own)
             _check_pair(path, table, tables)
             tables[table.source.name, table.target.name] = path, table
-        except PaletteError as error:
-            problems.append(str(error))
+        except Exception as error:
+            problems.append(_problem(path, error))
     return Library(tuple(own), tuple(table for _, table in tables.values()), tuple(problems))
+
+
+def _problem(path: Path, error: Exception) -> str:
+    """What is wrong with a file, as one line of printable characters: its path first, then what and the remedy."""
+    what = (
+        str(error) if isinstance(error, PaletteError) else f"{path}: cannot be used ({type(error).__name__}: {error})"
+    )
+    what = what.removeprefix(f"{path}: ")
+    line = f"{path}: {what if len(what) <= 500 else what[:497] + '...'}"
+    return "".join(c if c.isprintable() else "?" for c in line)
 
 
 def _is_table(path: Path) -> bool:

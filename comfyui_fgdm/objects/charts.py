@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from bisect import bisect
 from collections.abc import Sequence
 
 import numpy as np
@@ -172,9 +173,9 @@ def _seed(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str) -> None:
 
 
 def _fit(draw: ImageDraw.ImageDraw, text: str, font, width: int) -> str:
-    """The text, shortened with dots so that it is at most ``width`` pixels wide."""
+    """The text in one line, shortened with dots so that it is at most ``width`` pixels wide."""
+    text = " ".join(text[: 4 * width].split())  # more characters than pixels are not measured
     if draw.textlength(text, font) <= width:
         return text
-    while text and draw.textlength(text + "...", font) > width:
-        text = text[:-1]
-    return text + "..."
+    fits = bisect(range(len(text)), width, key=lambda length: draw.textlength(text[:length] + "...", font))
+    return text[: max(0, fits - 1)] + "..."

@@ -11,10 +11,9 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from ..maps import palettes
 from ..maps.presence import RULE, PresenceRule, solid
 from ..sampling.noise import SEED_MODULUS
-from .words import ObjectQuery, ObjectsError
+from .query import ObjectQuery, ObjectsError, summary
 
 
 @dataclass(frozen=True)
@@ -33,22 +32,20 @@ class Scores:
     spurious_labels: tuple[tuple[int, ...], ...] = ()
 
 
-def class_areas(labels: torch.Tensor, rule: PresenceRule = RULE, size: int = len(palettes.COCO)) -> torch.Tensor:
-    """Share of each class after erosion: int [B, H, W] -> float32 [B, size]."""
+def class_areas(labels: torch.Tensor, size: int, rule: PresenceRule = RULE) -> torch.Tensor:
+    """Share of each of ``size`` classes after erosion: int [B, H, W] -> float32 [B, size]."""
     _check(labels)
     flat = torch.where(solid(labels.float(), rule.erode), labels.long(), size).flatten(1)
     counts = torch.stack([torch.bincount(row, minlength=size + 1)[:size] for row in flat])
     return counts.float() / flat.shape[1]
 
 
-def presence(
-    labels: torch.Tensor, query: ObjectQuery, rule: PresenceRule = RULE, palette: palettes.Palette = palettes.COCO
-) -> tuple[torch.Tensor, torch.Tensor]:
+def presence(labels: torch.Tensor, query: ObjectQuery, rule: PresenceRule = RULE) -> tuple[torch.Tensor, torch.Tensor]:
     """Which items of the query are in which map: int [B, H, W] -> (present bool [B, K], area float32 [B, K]).
 
     The mask of an item is the union of its label and the labels that count as well.
     """
-    areas = class_areas(labels, rule, len(palette))
+    areas = class_areas(labels, len(query.palette), rule)
     columns = []
     for item in query.items:
         if item.also:
@@ -60,18 +57,13 @@ def presence(
     return _is_present(area, rule), area
 
 
-def score(
-    labels: torch.Tensor,
-    query: ObjectQuery,
-    rule: PresenceRule = RULE,
-    palette: palettes.Palette = palettes.COCO,
-) -> Scores:
-    """Object recall of label maps int [B, H, W]; ObjectsError if the query has no items."""
+def score(labels: torch.Tensor, query: ObjectQuery, rule: PresenceRule = RULE) -> Scores:
+    """Object recall of label maps int [B, H, W] in the palette of the query; ObjectsError if the query has no items."""
     if not query.items:
         raise ObjectsError("there are no objects to look for: recall needs at least one")
-    present, area = presence(labels, query, rule, palette)
-    wanted = {label for item in query.items for label in (item.label, *item.also)} | {palette.void}
-    found = _is_present(class_areas(labels, rule, len(palette)), rule)
+    present, area = presence(labels, query, rule)
+    wanted = {label for item in query.items for label in (item.label, *item.also)} | {query.palette.void}
+    found = _is_present(class_areas(labels, len(query.palette), rule), rule)
     extra = tuple(tuple(c for c in row.nonzero().flatten().tolist() if c not in wanted) for row in found)
     return Scores(
         recall=present.float().mean(1),
@@ -107,7 +99,6 @@ def to_json(
     query: ObjectQuery,
     seeds: Sequence[int] | None = None,
     rule: PresenceRule = RULE,
-    palette: palettes.Palette = palettes.COCO,
 ) -> dict:
     """Plain numbers, texts, lists and dicts, ready for ``json.dumps``.
 
@@ -129,11 +120,13 @@ def to_json(
                 "present": [name for name, yes in zip(query.names, there, strict=True) if yes],
                 "missing": [name for name, yes in zip(query.names, there, strict=True) if not yes],
                 "areas": {name: round(float(a), 6) for name, a in zip(query.names, scores.area[i], strict=True)},
-                "spurious": [palette.labels[c].name for c in scores.spurious_labels[i]],
+                "spurious": [query.palette.labels[c].name for c in scores.spurious_labels[i]],
             }
         )
     return {
         "objects": [{"phrase": item.phrase, "label": item.label, "name": item.name} for item in query.items],
+        "palette": query.palette.name,
+        "summary": summary(query),
         "unmatched": list(query.unmatched),
         "excluded": [{"phrase": phrase, "why": why} for phrase, why in query.excluded],
         "rule": asdict(rule),

@@ -46,13 +46,15 @@ def test_segmentation_factor_with_its_low_rank_changes(tiny, family, factor):
     tiny.sample(model, batch=2, size=128, steps=2)
     plain = 0.0
     for x, t, context, out in calls:
-        torch.testing.assert_close(out.float(), family.factor(x.float(), t, context), atol=1e-2, rtol=1e-2)
+        torch.testing.assert_close(
+            out.float(), family.factors["segmentation"].velocity(x.float(), t, context, None), atol=1e-2, rtol=1e-2
+        )
         plain = max(plain, float((out - family.base.unet(x.float(), t, context)).abs().max()))
     assert plain > 0.1, "the factor changes the prediction by far more than the tolerance"
 
 
 @torch.no_grad()
-@pytest.mark.parametrize(("name", "which"), [(IMAGE_FACTOR, "control"), (DEPTH_IMAGE_FACTOR, "depth_control")])
+@pytest.mark.parametrize(("name", "which"), [(IMAGE_FACTOR, "segmentation"), (DEPTH_IMAGE_FACTOR, "depth")])
 def test_image_factors(tiny, family, comfy_host, name, which):
     (net,) = comfy_host.call("FGDM_LoadEmbeddedImageFactor", image_factor_name=name)
     hint = torch.rand(1, 128, 128, 3, generator=torch.Generator().manual_seed(0))
@@ -65,7 +67,7 @@ def test_image_factors(tiny, family, comfy_host, name, which):
         "KSampler", model=model, seed=3, steps=2, cfg=3.0, sampler_name="euler", scheduler="normal", positive=positive,
         negative=negative, latent_image=tiny.latent(1, 128), denoise=1.0,
     )  # fmt: skip
-    changed, trained = 0.0, getattr(family, which)
+    changed, trained = 0.0, family.controls[which]
     for x, t, context, out in calls:
         picture = hint.permute(0, 3, 1, 2).expand(len(x), -1, -1, -1)
         control = trained(x.float(), trained.input_hint_block(picture), t, context)
@@ -85,14 +87,15 @@ def test_depth_factor_below_a_map(tiny, family, comfy_host):
     )[0]  # fmt: skip
     model, calls = tiny.record_unet_calls(applied)
     tiny.sample(model, size=128, steps=2)
+    velocity = family.factors["depth"].velocity
     empty, moved = tiny.encode("")[0][0][0], 0.0
     for x, t, context, out in calls:
         unprompted = torch.tensor([torch.equal(c.float(), empty) for c in context])
         assert unprompted.tolist().count(True) == 1, "with the prompt and without"
         seen = torch.where(unprompted[:, None, None, None], 0 * parent, parent)
-        expected = family.depth_factor(x.float(), t, context, seen)
+        expected = velocity(x.float(), t, context, seen)
         torch.testing.assert_close(out.float(), expected, atol=1e-2, rtol=1e-2)
-        moved = max(moved, float((family.depth_factor(x.float(), t, context, 0 * seen) - expected).abs().max()))
+        moved = max(moved, float((velocity(x.float(), t, context, 0 * seen) - expected).abs().max()))
     assert moved > 0.1, "the map changes the prediction by far more than the tolerance"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,3 +94,24 @@ def test_decode_map_follows_an_edited_table(comfy_host: Any, folder: Folder) -> 
     folder.put("table.json", TRAIN_IS_A_BUS)
     assert torch.equal(painted(), torch.tensor(ade.labels[ade.index("bus")].rgb) / 255)
     assert cls.fingerprint_inputs(class_name="") != before, "what the host has cached is not used again"
+
+
+def test_no_file_keeps_the_pack_from_loading(comfy_host: Any, folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exception in `on_load` would make the host drop every node."""
+    folder.put("good.json", PETS)
+    folder.put("digits.json", json.dumps({**PETS, "name": "digits"}).replace("255", "9" * 5000))
+    folder.put("deep.json", "[" * 100_000)
+    folder.put("lines.json", json.dumps({**PETS, "name": "a\nb"}))
+    (folder.path / "bytes.json").write_bytes(bytes(range(256)))
+    gone = folder.put("gone.json", PETS)
+    own, extension = comfy_host.engine("comfyui_fgdm.host.own"), comfy_host.engine("nodes").FGDMExtension()
+    listed = own.folders.palette_files()
+    gone.unlink()  # between the listing and the reading
+    monkeypatch.setattr(own.folders, "palette_files", lambda: listed)
+    asyncio.run(extension.on_load())
+    found = own.library()
+    assert [palette.name for palette in found.palettes] == ["pets"]
+    assert sorted(Path(problem.split(": ")[0]).stem for problem in found.problems) == [
+        *("bytes", "deep", "digits", "gone", "lines")
+    ]
+    assert comfy_host.call("FGDM_DecodeMap", maps=torch.zeros(1, 8, 8, 3))[1].sum() == 64, "Decode Map goes on"

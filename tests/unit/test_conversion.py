@@ -178,7 +178,7 @@ def test_a_table_to_a_palette_of_ones_own(tmp_path: Path) -> None:
         ({"classes": {"dog": "animal", "DOG": None}}, "entry 'DOG' of 'classes': this class is there twice"),
         ({"classes": ["dog"]}, "'classes' must be an object such as"),
         ({"from": "coco"}, "'from': unknown palette 'coco'; known: ade20k150"),
-        ({"to": 3}, "'to' must be a text, got 3"),
+        ({"to": 3}, "'to' must be a text that is not empty, got 3"),
         ({"map": {}}, "unknown field 'map'"),
     ],
 )  # fmt: skip

@@ -194,7 +194,7 @@ def entry(place: int, **changes: object):
         (entry(0, rgb="blue"), "'rgb' must be three whole numbers from 0 to 255"),
         (entry(0, rgb=[255, 0, 0]), "'dog' (index 1) and 'Cat' (index 2) have the same rgb [255, 0, 0]; change one"),
         (lambda raw: raw.update(same_colour=[[0, 1]]), "'same_colour': the classes [0, 1] have different colours"),
-        (lambda raw: raw.update(same_colour=[1]), "'same_colour' must be a list of groups"),
+        (lambda raw: raw.update(same_colour=[1]), "'same_colour' must be a list of at most 1024 groups"),
     ],
 )  # fmt: skip
 def test_a_wrong_file_names_itself_the_entry_and_the_remedy(tmp_path: Path, change, message: str) -> None:

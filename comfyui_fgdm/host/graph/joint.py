@@ -22,7 +22,7 @@ from ..progress import GraphProgress
 from . import together
 from .hints import Hint, Pictures, check_colours, given_latent, with_hints
 from .sequential import SequentialGuider
-from .variables import Given, Graph, Sampled, pack, unpack
+from .variables import Given, Graph, Sampled, checked, pack, unpack
 
 log = logging.getLogger(__name__)
 
@@ -306,6 +306,7 @@ class GraphGuider(comfy.samplers.CFGGuider):
     def sample(
         self, noise, latent_image, sampler, sigmas, denoise_mask=None, callback=None, disable_pbar=False, seed=None
     ):  # fmt: skip
+        noise = checked(self.nodes, latent_image, noise)
         progress = GraphProgress([node.model for node in self.nodes], callback)
         try:
             return super().sample(

@@ -10,7 +10,7 @@ import torch
 from ..models.apply import apply_factor
 from ..progress import GraphProgress
 from .hints import Hint, Pictures, given_latent, with_hints
-from .variables import Graph, Sampled, pack, unpack
+from .variables import Graph, Sampled, checked, pack, unpack
 
 
 class SequentialGuider(comfy.samplers.CFGGuider):
@@ -27,6 +27,7 @@ class SequentialGuider(comfy.samplers.CFGGuider):
     def sample(
         self, noise, latent_image, sampler, sigmas, denoise_mask=None, callback=None, disable_pbar=False, seed=None
     ):  # fmt: skip
+        noise = checked(self.nodes, latent_image, noise)
         starts, noises = unpack(latent_image), unpack(noise)
         masks = unpack(denoise_mask) if denoise_mask is not None else [None] * len(starts)
         schedules = [self._schedule(node, sigmas) for node in self.nodes]

@@ -4,47 +4,56 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
 from ...factors import files as factor_files
+from ...maps import kinds
 from ...training import loop
-from ..world import icons
-from . import depth, parts
+from . import build, parts
 from .autoencoder import Autoencoder
 from .autoencoder import export as export_autoencoder
 from .judge import Judge
-from .networks import ControlNet, TextEncoder, UNet
-from .recipes import Recipe
+from .networks import TextEncoder, UNet
+from .recipes import Recipe, control_part
 
 WEIGHTS = Path(__file__).parents[2] / "data" / "weights"
 
 
-class Files(NamedTuple):
-    base: Path
-    factor: Path
-    image: Path
-    judge: Path
-    selector: Path
-    depth: Path
-    depth_image: Path
+@dataclass(frozen=True)
+class Files:
+    """Where a family's files lie below a folder."""
+
+    root: Path
+
+    @property
+    def base(self) -> Path:
+        return self.root / "checkpoints" / "fgdm-iconworld.safetensors"
+
+    def reader(self, part: str) -> Path:
+        """Of the judge or the selector."""
+        return self.root / "judge" / f"fgdm-iconworld-{part}.safetensors"
+
+    def factor(self, variable: str) -> Path:
+        return self.root / "fgdm_factors" / f"fgdm-iconworld-{variable}.safetensors"
+
+    def control(self, variable: str) -> Path:
+        """Of a variable's image factor."""
+        part = control_part(variable).replace("_", "-")
+        return self.root / "controlnet" / f"fgdm-iconworld-{part}.safetensors"
+
+    def factors(self) -> list[Path]:
+        """The factor files that are there, in the order of their names."""
+        return sorted((self.root / "fgdm_factors").glob("fgdm-iconworld-*.safetensors"))
 
 
 def files(root: Path = WEIGHTS) -> Files:
-    """Where the family's files lie below a folder; by default the shipped ones."""
-    return Files(
-        root / "checkpoints" / "fgdm-iconworld.safetensors",
-        root / "fgdm_factors" / "fgdm-iconworld-segmentation.safetensors",
-        root / "controlnet" / "fgdm-iconworld-image.safetensors",
-        root / "judge" / "fgdm-iconworld-judge.safetensors",
-        root / "judge" / "fgdm-iconworld-selector.safetensors",
-        root / "fgdm_factors" / "fgdm-iconworld-depth.safetensors",
-        root / "controlnet" / "fgdm-iconworld-depth-image.safetensors",
-    )
+    """The files of the family below a folder; by default the shipped ones."""
+    return Files(root)
 
 
 def half(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -93,42 +102,40 @@ def write_all(folder: Path, recipe: Recipe, root: Path = WEIGHTS) -> None:
             "seconds": round(seconds, 1),
             "seed": recipe.seed,
             "licence": "Apache-2.0",
-            "icons": ", ".join(icons.TRAIN_STYLES),
+            "icons": ", ".join(recipe.world.styles),
             "base_family": "iconworld",
         }
 
     autoencoder, base = trained("autoencoder", Autoencoder()), trained("base", parts.Base(recipe.unet))
     write(out.base, base_state(autoencoder, base.text, base.unet), about("base"))
-    for name, path in (("judge", out.judge), ("selector", out.selector)):
+    for name in ("judge", "selector"):
         if (folder / f"{name}.pt").exists():
             classes = recipe.world.classes
-            write(path, trained(name, Judge(len(classes))).state_dict(), {"classes": list(classes), **about(name)})
-
-    def write_factor(path: Path, factor: parts.Factor, variable: str, **fields) -> None:
-        info = factor_files.FactorInfo(
-            variable=variable,
-            base_family="iconworld",
-            kind="time_adapter",
-            trained_size=recipe.size,
-            latent_channels=base.unet.config.latent,
-            prediction_type="v",
-            licence="Apache-2.0",
-            training=about(variable),
-            blocks=factor.adapter.spec.blocks,
-            **fields,
-        )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        factor_files.save(path, factor.adapter, info, factor.lora.pairs() if factor.lora else None, dtype=torch.float16)
-
-    if (folder / "segmentation.pt").exists():
-        factor = trained("segmentation", parts.Factor(base, recipe.rank))
-        write_factor(out.factor, factor, "segmentation", classes=recipe.world.classes)
-    if (folder / "image.pt").exists():
-        write(out.image, trained("image", parts.Image(base)).control.state_dict(), about("image"))
-    if (folder / "depth.pt").exists():
-        factor = trained("depth", depth.factor(base, recipe.depth_rank))
-        write_factor(out.depth, factor, "depth", palette=None, parents=("segmentation",), null_condition=True)
-    if (folder / "depth_image.pt").exists():
-        control = trained("depth_image", depth.Image(base, ControlNet(recipe.unet), recipe.control_rank))
-        write(out.depth_image, control.state(), about("depth_image"))
+            state = trained(name, Judge(len(classes))).state_dict()
+            write(out.reader(name), state, {"classes": list(classes), **about(name)})
+    for one in recipe.maps:
+        palette = kinds.get(one.name).palette
+        if (folder / f"{one.name}.pt").exists():
+            factor = trained(one.name, build.factor(base, one))
+            info = factor_files.FactorInfo(
+                variable=one.name,
+                base_family="iconworld",
+                kind="time_adapter",
+                trained_size=recipe.size,
+                latent_channels=factor.adapter.spec.in_channels,
+                prediction_type="v",
+                palette=palette,
+                classes=recipe.world.classes if palette else (),
+                parents=one.parents,
+                null_condition=bool(one.parents),
+                licence="Apache-2.0",
+                training=about(one.name),
+                blocks=factor.adapter.spec.blocks,
+            )
+            path = out.factor(one.name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pairs = factor.lora.pairs() if factor.lora else None
+            factor_files.save(path, factor.adapter, info, pairs, dtype=torch.float16)
+        if (folder / f"{one.control}.pt").exists():
+            write(out.control(one.name), trained(one.control, build.control(base, one)).state(), about(one.control))
     write_sums(root)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +11,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ...factors.files import FactorInfo, lora_delta, module_of, read_file
-from . import depth, export
+from . import export
 from .autoencoder import Decoder, decoder_from
+from .control import control_from
 from .networks import UNET, ControlNet, UNetConfig
 from .parts import Base
 from .sample import Velocity
@@ -23,17 +24,22 @@ _VAE = "first_stage_model."
 
 
 @dataclass(frozen=True)
+class LoadedFactor:
+    """info: of its file. velocity: (x, t, context, its parents' latents side by side or None) to v."""
+
+    info: FactorInfo
+    velocity: Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
+
+
+@dataclass(frozen=True)
 class Family:
-    """base: text encoder and UNet; decoder: latents to pictures; info: of the segmentation factor; control: its image
-    factor; depth_factor: (x, t, context, parent's latent) to v; depth_control: the depth image factor."""
+    """base: text encoder and UNet; decoder: latents to pictures; factors, controls: by variable, its factor and its image
+    factor."""
 
     base: Base
     decoder: Decoder
-    info: FactorInfo
-    factor: Velocity
-    control: ControlNet
-    depth_factor: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-    depth_control: ControlNet
+    factors: dict[str, LoadedFactor]
+    controls: dict[str, ControlNet]
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
@@ -41,9 +47,9 @@ class Family:
         pictures = self.decoder(latents).clamp(0, 1).permute(0, 2, 3, 1)
         return (pictures * 255).round() / 255
 
-    def image(self, hint: Tensor | None, depth_hint: Tensor | None = None) -> Velocity:
-        """The image factors under pictures of a segmentation map, a depth map, or both: B x H x W x 3 in 0..1."""
-        pairs = [(net, one) for net, one in ((self.control, hint), (self.depth_control, depth_hint)) if one is not None]
+    def image(self, hints: Mapping[str, Tensor]) -> Velocity:
+        """The image factors under map pictures, by variable, one or several: B x H x W x 3 in 0..1 each."""
+        pairs = [(self.controls[name], picture) for name, picture in hints.items()]
         with torch.no_grad():
             guided = [(net, net.input_hint_block(torch.cat([one, one]).permute(0, 3, 1, 2))) for net, one in pairs]
 
@@ -54,10 +60,16 @@ class Family:
 
         return velocity
 
-    def depth(self, parent: Tensor) -> Velocity:
-        """The depth factor below segmentation latents B x C x h x w; without the prompt it sees none of them (guidance)."""
-        seen = torch.cat([parent, torch.zeros_like(parent)])
-        return lambda x, t, context: self.depth_factor(x, t, context, seen)
+    def map(self, variable: str, parents: Mapping[str, Tensor] | None = None) -> Velocity:
+        """The factor of a variable below its parents' latents B x C x h x w; without the prompt it sees none of them
+        (guidance)."""
+        factor = self.factors[variable]
+        if not factor.info.parents:
+            return lambda x, t, context: factor.velocity(x, t, context, None)
+        given = parents or {}
+        read = torch.cat([given[name] for name in factor.info.parents], 1)
+        seen = torch.cat([read, torch.zeros_like(read)])
+        return lambda x, t, context: factor.velocity(x, t, context, seen)
 
 
 def _part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -73,22 +85,19 @@ def load(config: UNetConfig = UNET, use_lora: bool = True, root: Path = export.W
     base.unet.load_state_dict(_part(state, _UNET))
     weights = dict(base.unet.named_parameters())
 
-    def factor_of(path: Path) -> tuple[FactorInfo, Callable[..., Tensor]]:
+    def factor_of(path: Path) -> LoadedFactor:
         file = read_file(path)
         module = module_of(file)
         pairs = file.lora.items() if use_lora else ()
         changed = {key: weights[key].detach() + lora_delta(pair, weights[key].shape) for key, pair in pairs}
 
-        def factor(x: Tensor, t: Tensor, context: Tensor, seen: Tensor | None = None) -> Tensor:
+        def velocity(x: Tensor, t: Tensor, context: Tensor, seen: Tensor | None) -> Tensor:
             features = module(x if seen is None else seen, base.unet.embed(t))
             return torch.func.functional_call(base.unet, changed, (x, t, context), {"features": features})
 
-        return file.info, factor
+        return LoadedFactor(file.info, velocity)
 
-    control = ControlNet(config).eval()
-    control.load_state_dict({key: value.float() for key, value in load_file(files.image).items()})
-    info, factor = factor_of(files.factor)
-    return Family(
-        base, decoder_from(_part(state, _VAE)), info, factor, control, factor_of(files.depth)[1],
-        depth.control_from(load_file(files.depth_image), base),
-    )  # fmt: skip
+    factors = {one.info.variable: one for one in map(factor_of, files.factors())}
+    paths = {name: files.control(name) for name in factors}
+    controls = {name: control_from(load_file(path), base) for name, path in paths.items() if path.exists()}
+    return Family(base, decoder_from(_part(state, _VAE)), factors, controls)

@@ -31,7 +31,7 @@ from ..world.classes import STUFF_BY_INDEX, THING_BY_INDEX
 from ..world.draw import draw_scene
 from ..world.layouts import sample_layout
 from ..world.scenes import World, held_out
-from . import evaluate_depth
+from . import evaluate_below
 from .measuring import (
     FIRST_SEED,
     IMAGE_CFG,
@@ -99,8 +99,8 @@ def measure(
 ) -> dict:
     """All figures of one prompt; `other` is the prompt its maps are scored against as the shuffled control."""
     noise = start_noise(family, prompt.seed, CANDIDATES, side)
-    maps = draw_maps(family, family.factor, noise, prompt.text)
-    labels = palettes.decode(maps, palettes.COCO, family.info.classes)
+    maps = draw_maps(family, family.map("segmentation"), noise, prompt.text)
+    labels = palettes.decode(maps, palettes.COCO, family.factors["segmentation"].info.classes)
     scores = recall.score(labels, prompt.query)
     shuffled = recall.score(labels, other.query)
     chosen = int(recall.best(scores)[0])
@@ -109,7 +109,9 @@ def measure(
     by_judge = recall.score(plain_read, prompt.query).recall
     picked = int(recall.best(recall.score(selector(plain), prompt.query))[0])
     shown = clean(labels[[0, chosen]], palettes.COCO.void)
-    image = draw_images(family, family.image(palettes.encode(shown)), noise[:1].expand(2, -1, -1, -1), prompt.text)
+    image = draw_images(
+        family, family.image({"segmentation": palettes.encode(shown)}), noise[:1].expand(2, -1, -1, -1), prompt.text
+    )
     read = judge(image)
     final = recall.score(read, prompt.query).recall
     agreement = (read[1] == shown[1]).float().mean()
@@ -185,7 +187,7 @@ def instruments(
             rebuilt = family.decode(encoder(pictures.permute(0, 3, 1, 2)))
         made = []
         for k, layout in enumerate(layouts):
-            velocity = family.image(palettes.encode(truth[k : k + 1]))
+            velocity = family.image({"segmentation": palettes.encode(truth[k : k + 1])})
             noise = start_noise(family, layout.seed, 1, size // 8)
             made.append(draw_images(family, velocity, noise, make_caption(layout, layout.seed).text))
         queries = [ObjectQuery(tuple(_item(i) for i in sorted(set(labels.unique().tolist())))) for labels in truth]
@@ -221,10 +223,10 @@ def sample_sheet(count: int, family: shipped.Family, recipe: Recipe, path: Path)
     pen = ImageDraw.Draw(sheet)
     for at, prompt in enumerate(todo):
         noise = start_noise(family, prompt.seed, 1, side)
-        maps = draw_maps(family, family.factor, noise, prompt.text)
-        labels = palettes.decode(maps, palettes.COCO, family.info.classes)
+        maps = draw_maps(family, family.map("segmentation"), noise, prompt.text)
+        labels = palettes.decode(maps, palettes.COCO, family.factors["segmentation"].info.classes)
         hint = palettes.encode(clean(labels, palettes.COCO.void))
-        image = draw_images(family, family.image(hint), noise, prompt.text)
+        image = draw_images(family, family.image({"segmentation": hint}), noise, prompt.text)
         x, y = at % columns * (cell + 8), at // columns * (cell // 2 + 44)
         for k, picture in enumerate((maps[0], image[0])):
             sheet.paste(charts.picture(picture), (x + k * cell // 2, y))
@@ -239,7 +241,7 @@ def main(folder: Path, recipe: Recipe, weights: Path, count: int, part: str, out
     out.mkdir(parents=True, exist_ok=True)
     files = export.files(weights)
     family = shipped.load(recipe.unet, root=weights)
-    judge, selector = judges.load(files.judge), judges.load(files.selector)
+    judge, selector = (judges.load(files.reader(part)) for part in ("judge", "selector"))
     todo, rows_file, start = prompts(count), out / f"rows_{number}.jsonl", time.monotonic()
     done = {json.loads(line)["number"] for line in rows_file.read_text().splitlines()} if rows_file.exists() else set()
     with rows_file.open("a") as file:
@@ -266,7 +268,9 @@ def main(folder: Path, recipe: Recipe, weights: Path, count: int, part: str, out
         encoder = load_encoder(folder / "encoder.pt")
         bank = icons.load_bank(folder / "bank.npz")
         report["instruments"] = instruments(judge, family, encoder, recipe.world, bank, size=recipe.size)
-        report["depth"] = evaluate_depth.figures(family, judge, encoder, recipe.world, bank, 60, recipe.size)
+        for name, factor in family.factors.items():
+            if factor.info.parents and name in family.controls:
+                report[name] = evaluate_below.figures(name, family, judge, encoder, recipe.world, bank, 60, recipe.size)
     else:
         print(
             f"eval: no training data in {folder}, so the instruments themselves are not measured; "

@@ -1,18 +1,16 @@
-"""The tiny family's depth: what its factor sees, its Control-LoRA file, and how depth is scored."""
+"""The tiny family's factors below others: what they see, Control-LoRA files, and how maps are scored."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from comfyui_fgdm.iconworld.family import data, depth
+from comfyui_fgdm.iconworld.family import control, factor, shards
 from comfyui_fgdm.iconworld.family.autoencoder import PatchEncoder
 from comfyui_fgdm.iconworld.family.networks import ControlNet
 from comfyui_fgdm.iconworld.family.parts import Base
-from comfyui_fgdm.iconworld.measure import evaluate_depth
-from comfyui_fgdm.iconworld.world import truth
+from comfyui_fgdm.iconworld.measure import evaluate_below
 from comfyui_fgdm.iconworld.world.scenes import World
 from comfyui_fgdm.training import objective
 from tools.toy_icons import toy_bank
@@ -27,30 +25,24 @@ def base() -> Base:
 
 
 @pytest.fixture(scope="module")
-def shard() -> data.Shard:
+def encoder() -> PatchEncoder:
     encoder = PatchEncoder()
     encoder.fit(torch.rand(4, 3, 64, 64))
-    return data.make_shard(70, 6, World(), toy_bank(), encoder)
+    return encoder
 
 
-def test_shards_hold_the_true_depth(shard) -> None:
-    from comfyui_fgdm.iconworld.world.draw import draw_scene
-    from comfyui_fgdm.iconworld.world.layouts import sample_layout
-
-    scenes = (draw_scene(sample_layout(seed, World(), toy_bank()), toy_bank()) for seed in range(70, 90))
-    near = [1 - truth.depth(scene) for scene in scenes if min(scene.visible) >= 0.33][:6]
-    np.testing.assert_allclose(shard.near / 255, np.stack(near), atol=0.5 / 255 + 1e-6)
-    batch = data.draw_batch(shard, "map", 8, torch.Generator().manual_seed(0), dropout=0.5)
-    assert batch.near.max() <= 1 and 0 < int(batch.dropped.sum()) < 8
-    pictures = depth.pictures(batch)
-    assert pictures.shape == (8, 3, 128, 128) and (pictures[:, 0] == pictures[:, 2]).all()
+@pytest.fixture(scope="module")
+def shard(encoder, tmp_path_factory) -> shards.Shard:
+    folder, names = tmp_path_factory.mktemp("shards"), ["segmentation", "depth"]
+    shards.make_shard(folder / "0000", 70, 6, World(), toy_bank(), encoder, ["image", "segmentation"], names)
+    return shards.read_shards(folder, ["image", "segmentation"], names)
 
 
 def test_the_parent_is_seen_clean_at_its_level_and_not_at_all() -> None:
     n = 4000
     parent, t = torch.ones(n, 2, 2, 2), torch.full((n,), 700)
     dropped = torch.arange(n) % 2 == 0
-    seen = depth.seen(parent, t, dropped, torch.Generator().manual_seed(1))
+    seen = factor.seen(parent, t, dropped, torch.Generator().manual_seed(1))
     absent = (seen == 0).flatten(1).all(1)
     assert absent[dropped].float().mean().item() == pytest.approx(0.5, abs=0.04)
     assert absent[~dropped].float().mean().item() == pytest.approx(0.05, abs=0.02)
@@ -62,45 +54,44 @@ def test_the_parent_is_seen_clean_at_its_level_and_not_at_all() -> None:
 
 
 def test_the_depth_factor_reads_its_parent_alone(base) -> None:
-    factor = depth.factor(base, rank=4)
-    nn.init.normal_(factor.adapter.body[2].out_layers[3].weight, std=0.1)
+    below = factor.Factor(base, rank=4, blocks=1, parents=1)
+    nn.init.normal_(below.adapter.body[2].out_layers[3].weight, std=0.1)
     x, t = torch.randn(2, 12, 16, 16), torch.tensor([500, 10])
     context = base.text(torch.randint(0, 100, (2, 48)))
     one, other = torch.randn(2, 2, 12, 16, 16)
-    assert (factor(x, t, context, seen=one) - factor(x, t, context, seen=other)).abs().max() > 1e-4
-    assert factor.adapter.spec.blocks == 1 and factor.adapter.spec.in_channels == 12
+    assert (below(x, t, context, seen=one) - below(x, t, context, seen=other)).abs().max() > 1e-4
+    assert below.adapter.spec.blocks == 1 and below.adapter.spec.in_channels == 12
 
 
 def test_a_control_lora_file_is_the_trained_control(base) -> None:
     torch.manual_seed(1)
     first = ControlNet(base.unet.config)
-    image = depth.Image(base, first, rank=4)
+    image = control.LowRankControl(base, first, rank=4)
     for p in (*image.lora.up.values(), *image.control.zero_convs.parameters()):
         nn.init.normal_(p, std=0.05)
     x, t = torch.randn(2, 12, 16, 16), torch.tensor([500, 10])
     context, hint = base.text(torch.randint(0, 100, (2, 48))), torch.rand(2, 3, 128, 128)
     state = image.state()
     assert "lora_controlnet" in state and "input_blocks.3.1.transformer_blocks.0.attn2.to_k.up" in state
-    rebuilt = depth.control_from(state, base)
-    control = rebuilt(x, rebuilt.input_hint_block(hint), t, context)
-    torch.testing.assert_close(base.unet(x, t, context, control=control), image(x, hint, t, context), atol=1e-5, rtol=0)
+    rebuilt = control.control_from(state, base)
+    changes = rebuilt(x, rebuilt.input_hint_block(hint), t, context)
+    torch.testing.assert_close(
+        base.unet(x, t, context, control=changes), image(x, hint, t, context)[0], atol=1e-5, rtol=0
+    )
     trained = {name.split(".")[1] for name, p in image.named_parameters() if p.requires_grad}
     assert trained == {"zero_convs", "middle_block_out", "input_hint_block", "up", "down"}
-    both = image(x, hint, t, context, first_hint=hint)
+    both = image(x, hint, t, context, beside=hint)[0]
     nn.init.normal_(first.zero_convs[0][0].weight, std=0.1)
-    assert (image(x, hint, t, context, first_hint=hint) - both).abs().max() > 1e-4, (
-        "the first image factor acts as well"
+    assert (image(x, hint, t, context, beside=hint)[0] - both).abs().max() > 1e-4, "the first image factor acts as well"
+
+
+def test_the_losses_are_of_the_variable(base, shard, encoder) -> None:
+    below, image = factor.Factor(base, 4, 1, 1), control.LowRankControl(base, ControlNet(base.unet.config), 4)
+    losses = (
+        (factor.factor_loss(below, "depth", ("segmentation",), encoder, shard, 2), below),
+        (control.control_loss(image, "depth", shard, 2, "segmentation"), image),
     )
-
-
-def test_the_losses_are_of_depth(base, shard) -> None:
-    encoder = PatchEncoder()
-    encoder.fit(torch.rand(4, 3, 64, 64))
-    factor, image = depth.factor(base, 4), depth.Image(base, ControlNet(base.unet.config), 4)
-    for loss_of, module in (
-        (depth.factor_loss(factor, encoder, shard, 2), factor),
-        (depth.image_loss(image, shard, 2), image),
-    ):
+    for loss_of, module in losses:
         for step in range(2):
             loss, _ = loss_of(step, torch.Generator().manual_seed(step))
             loss.backward()
@@ -111,8 +102,8 @@ def test_the_losses_are_of_depth(base, shard) -> None:
 
 def test_order_of_pixel_pairs() -> None:
     true = torch.linspace(0, 1, 64 * 64).view(64, 64)
-    assert evaluate_depth.right_order(true, true) == 1
-    assert evaluate_depth.right_order(1 - true, true) == 0
-    assert evaluate_depth.right_order(0.2 * true + 0.3, true) == 1, "order, not scale"
+    assert evaluate_below.right_order(true, true) == 1
+    assert evaluate_below.right_order(1 - true, true) == 0
+    assert evaluate_below.right_order(0.2 * true + 0.3, true) == 1, "order, not scale"
     noise = torch.rand(64, 64, generator=torch.Generator().manual_seed(0))
-    assert evaluate_depth.right_order(noise, true) == pytest.approx(0.5, abs=0.05)
+    assert evaluate_below.right_order(noise, true) == pytest.approx(0.5, abs=0.05)

@@ -1,0 +1,60 @@
+"""Objects on the host: what is understood reaches maps of any palette, and what is not reaches the user."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+
+def test_objects_of_another_palette_are_scored_on_its_maps(comfy_host, tiny, make_factor) -> None:
+    """A couch is a sofa on maps of ADE20K. Objects that were read without the factor are refused, by the name of the input."""
+    palettes = comfy_host.engine("comfyui_fgdm.maps.palettes")
+    ade = palettes.get("ade20k150")
+    factor = tiny.load(make_factor("ade_objects.safetensors", palette="ade20k150"))
+    labels = torch.full((2, 40, 32), ade.index("sky"))
+    labels[1, 10:30, 5:25] = ade.index("sofa")
+    wanted, names, _ = comfy_host.call("FGDM_Objects", text="a couch and a unicorn", mode="auto", factor=factor)
+    assert names == "sofa"
+    rest = {"keep": 1, "min_area": 0.001, "erode": 1, "maps": palettes.encode(labels, ade), "factor": factor}
+    best, _, recall, index, text = comfy_host.call("FGDM_BestOfN", objects=wanted, **rest)
+    assert (recall, index) == (1.0, 1)
+    report = json.loads(text)
+    assert report["palette"] == "ade20k150" and report["summary"] == "1 object: sofa; not counted: unicorn"
+    assert [one["spurious"] for one in report["maps"]] == [["sky"], ["sky"]]
+    without = comfy_host.call("FGDM_BestOfN", objects=wanted, **{**rest, "factor": None})
+    assert without[2:4] == (1.0, 1), "the objects say of which palette the maps are"
+    of_coco = comfy_host.call("FGDM_Objects", text="couch", mode="list")[0]
+    with pytest.raises(
+        ValueError, match="objects: they are classes of 'coco183', but 'ade_objects.*Connect the factor"
+    ):
+        comfy_host.call("FGDM_BestOfN", objects=of_coco, **rest)
+
+
+def test_the_node_shows_what_counts_and_what_does_not(comfy_host, monkeypatch) -> None:
+    """In a run as the host makes it: as text on the node, as its ``ui``, and in the report."""
+    from server import PromptServer
+
+    shown: list[tuple[str, str]] = []
+    server = SimpleNamespace(send_progress_text=lambda text, node_id: shown.append((node_id, text)))
+    monkeypatch.setattr(PromptServer, "instance", server, raising=False)
+    texts = {
+        "1": "a unicorn and a dragon near a dog, no cat",
+        "2": "no humans, scenery, tree, grass",
+        "3": "dog, bicycle and tree",
+    }
+    prompt = {
+        key: {"class_type": "FGDM_Objects", "inputs": {"text": text, "mode": "auto"}} for key, text in texts.items()
+    }
+    run = comfy_host.run(prompt, wanted=list(prompt))
+    expected = {
+        "1": "1 object: dog; not counted: unicorn, dragon",
+        "2": "2 objects: tree, grass; not counted: scenery",
+        "3": "3 objects: dog, bicycle, tree",
+    }
+    assert dict(shown) == expected
+    report = run.output("1", 2)
+    assert run.ui["1"]["text"] == [f"{expected['1']}\n{report}"]
+    assert "not required: cat: the text says that it is absent" in report
