@@ -186,6 +186,22 @@ def test_count_out_of_range(comfy_host, tiny, factor, count):
         tiny.sample_maps(factor, count=count)
 
 
+@pytest.mark.parametrize(
+    ("gib", "size", "count", "reason"), [(8, 4096, 1, "one of them"), (32, 4096, 64, "64 of them")]
+)
+def test_a_run_that_cannot_fit_is_refused_before_it_begins(
+    comfy_host, tiny, factor, monkeypatch, gib, size, count, reason
+):
+    """On a CPU nothing else would: the system ends the server. The tiny family is small, but its maps are not."""
+    import comfy.model_management
+
+    monkeypatch.setattr(comfy.model_management, "get_total_memory", lambda *_: gib * 2**30)
+    monkeypatch.setattr(comfy_host.engine("comfyui_fgdm.host.sample_maps"), "sample_candidates", None)
+    monkeypatch.setattr(type(tiny.model.model), "memory_required", lambda _, shape, **__: shape[2] * shape[3] * 40_000)
+    with pytest.raises(ValueError, match=f"width, height: maps of 4096 x 4096 pixels.*{reason}.*there are {gib} GiB"):
+        tiny.sample_maps(factor, size=size, count=count)
+
+
 def test_size_off_the_grid(tiny, factor):
     with pytest.raises(ValueError, match="width: 100 is off the grid.* multiples of 8 pixels. Try 96 or 104"):
         tiny.sample_maps(factor, size=100)
