@@ -1,4 +1,4 @@
-"""python -m comfyui_fgdm convert IN OUT: a checkpoint of the FG-DM release becomes a factor file for this pack.
+"""Commands of the engine: `convert` makes factor files of checkpoints of the FG-DM release, `objects` reads captions.
 
 Exit codes: 0 done, 1 refused or failed (the reason on standard error), 2 a command line that makes no sense.
 """
@@ -6,11 +6,13 @@ Exit codes: 0 done, 1 refused or failed (the reason on standard error), 2 a comm
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
 from .factors import convert, files
-from .maps import kinds
+from .maps import kinds, palettes
+from .objects import words
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -25,20 +27,50 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument("--licence", metavar="NAME", help="of the weights (default: that of the release)")
     convert.add_argument("--half", action="store_true", help="write 16-bit weights: half the size")
     convert.add_argument("--force", action="store_true", help="overwrite OUT if it exists")
+    convert.set_defaults(run=_convert)
+    objects = commands.add_parser("objects", help="which objects a caption asks for, and which words name none")
+    objects.add_argument("caption", metavar="CAPTION", help="a prompt or a list")
+    shipped = ", ".join(palettes.NAMES)
+    objects.add_argument(
+        "--palette",
+        metavar="NAME",
+        default=palettes.COCO.name,
+        help=f"{shipped}, or a JSON file (default: %(default)s)",
+    )
+    objects.add_argument("--mode", choices=[mode.value for mode in words.ObjectMode], default="auto")
+    objects.add_argument("--json", action="store_true", help='print {"objects", "unmatched", "not_representable"}')
+    objects.set_defaults(run=_objects)
     return parser
+
+
+def _convert(options: argparse.Namespace) -> None:
+    wishes = convert.Wishes(
+        options.variable, options.palette, options.licence, options.size, options.half, options.force
+    )
+    convert.convert(options.source, options.target, wishes, lambda line: print(f"convert: {line}", flush=True))
+
+
+def _objects(options: argparse.Namespace) -> None:
+    """not_representable: what the caption asks for and no map of the palette can hold."""
+    name = options.palette
+    palette = palettes.read_palette(Path(name)) if name.endswith(".json") else palettes.get(name)
+    query = words.read(options.caption, options.mode, palette)
+    if options.json:
+        missing = [phrase for phrase, _ in query.not_representable]
+        found = {"objects": list(query.names), "unmatched": list(query.unmatched), "not_representable": missing}
+        print(json.dumps(found, ensure_ascii=False))
+    else:
+        print(words.describe(query) or "nothing")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line and return its exit code; argparse itself exits with 2."""
     options = _parser().parse_args(arguments)
-    wishes = convert.Wishes(
-        options.variable, options.palette, options.licence, options.size, options.half, options.force
-    )
-    known = (convert.ConvertError, files.FactorFileError, kinds.VariableError, OSError)
+    refusals = (convert.ConvertError, files.FactorFileError, kinds.VariableError, palettes.PaletteError, OSError)
     try:
-        convert.convert(options.source, options.target, wishes, lambda line: print(f"convert: {line}", flush=True))
-    except known as error:
-        print(f"convert: refused: {error}", file=sys.stderr)
+        options.run(options)
+    except refusals as error:
+        print(f"{options.command}: refused: {error}", file=sys.stderr)
         return 1
     return 0
 

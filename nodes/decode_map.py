@@ -32,8 +32,8 @@ class DecodeMap(io.ComfyNode):
                 io.String.Input(
                     "class_name",
                     default="",
-                    tooltip="Class of the mask, for example dog. Empty: all things (people, animals, vehicles, "
-                    "furniture), that is all countable objects and no background.",
+                    tooltip="Class of the mask, for example dog, by its name, plural or a synonym. Empty: all things "
+                    "(people, animals, vehicles, furniture), that is all countable objects and no background.",
                 ),
                 io.Combo.Input(
                     "rule",

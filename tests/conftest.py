@@ -3,7 +3,7 @@
 comfy_host   ComfyUI with this pack inside the test process (tools/inprocess.py): nodes, execution, models.
              `comfy_host.run(prompt, wanted=["5"]).output("5")`, `comfy_host.call("FGDM_Objects", text=...)`,
              `comfy_host.engine("comfyui_fgdm.objects.recall")` for classes that must be the ones the host loaded.
-live_server  a real server subprocess with the default cache, shared by the session.
+live_server  a real server subprocess that keeps what it has computed, shared by the session (server and browser tests).
 api_workflow loads a shipped API workflow by file name: `api_workflow("fgdm_best_of_10")`.
 pack_root    the root of the repository.
 """
@@ -41,7 +41,7 @@ def comfy_host(tmp_path_factory: pytest.TempPathFactory) -> InProcessHost:
 
 @pytest.fixture(scope="session")
 def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server(tmp_path_factory.mktemp("live_server")) as server:
+    with Server(tmp_path_factory.mktemp("live_server"), options=["--cache-classic"]) as server:
         yield server
 
 

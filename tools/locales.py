@@ -20,7 +20,7 @@ from tools.server import CACHE, ROOT
 
 ENGLISH = ROOT / "locales" / "en" / "nodeDefs.json"
 CHINESE = ROOT / "locales" / "zh" / "nodeDefs.json"
-SOURCES = ROOT / "locales" / "zh" / "translated_from.json"
+SOURCES = ROOT / "tests" / "repo" / "translated_from.json"
 NODE_LIST = ROOT / "node_list.json"
 
 Texts = dict[str, Any]

@@ -12,7 +12,7 @@ import torch
 from ..maps import palettes
 from ..maps.reader import COCO_MAPS, Reader
 from ..maps.regions import Region
-from ..objects.query import ObjectQuery
+from ..objects.words import ObjectQuery, find_class
 from .models.factor import Factor
 
 log = logging.getLogger(__name__)
@@ -102,23 +102,24 @@ def _unreadable(pictures: torch.Tensor, labels: torch.Tensor, palette: palettes.
     return ((labels == palette.void) & far).float().mean(dim=(1, 2))
 
 
-def class_index(class_name: str, reader: Reader) -> int | None:
-    """Label of a class by name, None for an empty name. ValueError if the palette or the factor lacks it."""
+def class_labels(class_name: str, reader: Reader) -> tuple[int, ...] | None:
+    """Labels that a class name, its plural or a synonym means, None for an empty name. ValueError if the palette or the
+    factor lacks it."""
     if not class_name.strip():
         return None
     palette, classes = reader.with_classes(), reader.classes
-    try:
-        index = palette.index(class_name)
-    except palettes.PaletteError as error:
-        near = ", ".join(similar_names(class_name, palette, classes))
-        raise ValueError(f"class_name: {error}. Write one of its names, such as {near}, or nothing.") from None
-    if classes is not None and index not in classes:
-        near = ", ".join(similar_names(class_name, palette, classes))
+    if found := find_class(class_name, palette, classes):
+        return found
+    near = ", ".join(similar_names(class_name, palette, classes))
+    if find_class(class_name, palette):
         raise ValueError(
             f"class_name: the factor {reader.drawn_by!r} was not trained to draw {class_name!r}; "
-            f"it knows {len(classes)} classes, such as {near}."
+            f"it knows {len(classes or ())} classes, such as {near}."
         )
-    return index
+    raise ValueError(
+        f"class_name: palette {palette.name!r} has no class called {class_name!r}. "
+        f"Write one of its names, such as {near}, or nothing."
+    )
 
 
 def similar_names(name: str, palette: palettes.Palette, classes: tuple[int, ...] | None, count: int = 5) -> list[str]:

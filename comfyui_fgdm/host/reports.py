@@ -16,7 +16,7 @@ from ..objects import charts, recall, words
 from ..sampling.noise import candidate_seed
 from . import own
 from .models.factor import Factor
-from .reading import class_index, describe, pictures_of, read_maps, reader_of, scored_reader, to_image
+from .reading import class_labels, describe, pictures_of, read_maps, reader_of, scored_reader, to_image
 
 
 @dataclass(frozen=True)
@@ -90,21 +90,21 @@ def decode_map(maps: torch.Tensor, factor: Factor | None, wishes: Decoding = Dec
     library, reader = own.library(), reader_of(factor)
     if reader.palette is None:
         return _decode_values(pictures_of(maps), reader, wishes)
-    palette, wanted = reader.palette, class_index(wishes.class_name, reader)
+    palette, wanted = reader.palette, class_labels(wishes.class_name, reader)
     try:
         table = library.table(palette, wishes.colours)
     except palettes.PaletteError as error:
         raise ValueError(f"colours: {error}. Choose {Colours.AS_READ.value!r}.") from None
     reading = read_maps(maps, reader, wishes.rule)
     labels = reading.labels
-    masked = palette.things if wanted is None else (wanted,)
+    masked = palette.things if wanted is None else wanted
     regions = [find_regions(one) for one in labels]
     found = [label for label in labels.unique().tolist() if label != palette.void]
     report = {
         "palette": palette.name,
         "rule": wishes.rule.value,
         "classes": reader.classes,
-        "mask": "things" if wanted is None else palette.labels[wanted].name,
+        "mask": "things" if wanted is None else ", ".join(palette.labels[label].name for label in wanted),
         "colours": table.target.name,
         "without_colour": [palette.labels[label].name for label in found if label not in table.mapped],
         "maps": describe(reading, palette, regions),

@@ -122,3 +122,17 @@ def not_counted(query: ObjectQuery, words: int = 12) -> str:
         return ""
     more = f" and {len(left) - words} more" if len(left) > words else ""
     return "not counted: " + ", ".join(left[:words]) + more
+
+
+def nothing_found(text: str, query: ObjectQuery) -> str:
+    """What to tell who wrote a text whose query has no items: what was denied or cannot be drawn, and what to write."""
+    palette = query.palette
+    names = [label.name for label in palette.labels if label.index not in (*palette.retired, palette.void)]
+    usual = ["dog", "bicycle", "tree"]
+    example = ", ".join(usual if set(usual) <= set(names) else names[:3])
+    shown = text.strip()
+    shown = shown if len(shown) <= 80 else shown[:77] + "..."
+    told = "".join(f"; {phrase}: {why}" for phrase, why in query.excluded[:3])
+    if not shown:
+        return f"the text is empty: write the objects to look for, for example: {example}"
+    return f"no object found in {shown!r}{told}; write classes of {palette.name!r} instead, for example: {example}"

@@ -13,7 +13,7 @@ from enum import Enum
 from ..maps import palettes
 from ..maps.palette_file import Palette, PaletteError
 from . import vocabulary
-from .query import ABSENT, DESCRIBES, ObjectItem, ObjectQuery, ObjectsError
+from .query import ABSENT, DESCRIBES, ObjectItem, ObjectQuery, ObjectsError, nothing_found
 from .query import describe as describe
 from .query import not_counted as not_counted
 from .query import restrict as restrict
@@ -42,11 +42,19 @@ def parse(text: str, mode: ObjectMode | str = ObjectMode.AUTO, palette: Palette 
     are an entry of their own, and an entry that names nothing is reported as a whole. AUTO reads a list where commas,
     semicolons or lines separate entries of at most ``LIST_WORDS`` words of which one or more are classes or synonyms.
     """
+    query = read(text, mode, palette)
+    if not query.items:
+        raise ObjectsError(nothing_found(text, query))
+    return query
+
+
+def read(text: str, mode: ObjectMode | str = ObjectMode.AUTO, palette: Palette = palettes.COCO) -> ObjectQuery:
+    """``parse`` without the error: a text that names nothing gives a query without items."""
     mode = ObjectMode(mode)
     found = tokens(text)
     if mode is ObjectMode.AUTO:
         mode = ObjectMode.LIST if _looks_like_a_list(found, palette) else ObjectMode.PROMPT
-    return _Reader(text, found, palette, mode is ObjectMode.LIST).read()
+    return _Reader(found, palette, mode is ObjectMode.LIST).read()
 
 
 def from_list(text: str, palette: Palette = palettes.COCO) -> ObjectQuery:
@@ -89,8 +97,8 @@ def _looks_like_a_list(found: Sequence[Token], palette: Palette) -> bool:
 class _Reader:
     """Reads a text once from left to right. ``negated``: a denial holds; ``passed``: it has met a word already."""
 
-    def __init__(self, text: str, found: Sequence[Token], palette: Palette, listed: bool) -> None:
-        self.text, self.tokens, self.palette, self.listed = text, found, palette, listed
+    def __init__(self, found: Sequence[Token], palette: Palette, listed: bool) -> None:
+        self.tokens, self.palette, self.listed = found, palette, listed
         self.words = [token.text for token in found]
         self.vocab = vocabulary.of(palette)
         self.english = self.vocab.english
@@ -123,8 +131,6 @@ class _Reader:
                 self._word()
         self._end_entry()
         excluded = tuple(dict.fromkeys(self.excluded))
-        if not self.items:
-            raise ObjectsError(_nothing(self.text, excluded, self.palette))
         return ObjectQuery(tuple(self.items.values()), tuple(dict.fromkeys(self.unmatched)), excluded, self.palette)
 
     def _mark(self, mark: str) -> None:
@@ -287,15 +293,3 @@ class _Reader:
             self.left = [" ".join(words)]
         self.unmatched += self.left
         self.left, self.hit = [], False
-
-
-def _nothing(text: str, excluded: Sequence[tuple[str, str]], palette: Palette) -> str:
-    names = [label.name for label in palette.labels if label.index not in (*palette.retired, palette.void)]
-    usual = ["dog", "bicycle", "tree"]
-    example = ", ".join(usual if set(usual) <= set(names) else names[:3])
-    shown = text.strip()
-    shown = shown if len(shown) <= 80 else shown[:77] + "..."
-    told = "".join(f"; {phrase}: {why}" for phrase, why in excluded[:3])
-    if not shown:
-        return f"the text is empty: write the objects to look for, for example: {example}"
-    return f"no object found in {shown!r}{told}; write classes of {palette.name!r} instead, for example: {example}"

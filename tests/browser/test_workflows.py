@@ -7,23 +7,13 @@ from typing import Any
 
 import pytest
 
-from tools.server import PACK_FOLDER
+from tools import frontend
 from tools.workflow import runs_as_shipped
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted(file.stem for file in (ROOT / "workflows").glob("*.json") if runs_as_shipped(file.stem))
 OTHERS = sorted(file.stem for file in (ROOT / "workflows").glob("*.json") if not runs_as_shipped(file.stem))
 MAIN = "fgdm_best_of_10"
-
-RUN = """async () => {
-  const ended = new Promise((resolve) => {
-    app.api.addEventListener('execution_success', () => resolve('success'))
-    app.api.addEventListener('execution_error', (event) => resolve('error: ' + event.detail.exception_message))
-    app.api.addEventListener('execution_interrupted', () => resolve('interrupted'))
-  })
-  const queued = await app.queuePrompt(0, 1)
-  return queued ? await ended : 'refused: ' + JSON.stringify(app.lastNodeErrors)
-}"""
 
 # Sizes "width x height" of the pictures a node shows: in the page in Nodes 2.0, drawn by the node itself on the classic canvas.
 SHOWN = """([type, vue]) => app.graph.nodes.filter((node) => node.type === type).flatMap((node) => {
@@ -48,17 +38,6 @@ OTHER_SEEDS = """(text) => app.graph.nodes.flatMap((node) => node.widgets ?? [])
   .forEach((widget) => { widget.value = widget.value + text.length })"""
 
 
-def open_template(page: Any, name: str) -> None:
-    """Load a workflow from where the template browser takes it."""
-    page.evaluate(
-        """async ([folder, name]) => {
-          const answer = await app.api.fetchApi(`/workflow_templates/${folder}/${name}.json`)
-          await app.loadGraphData(await answer.json(), true, true, name)
-        }""",
-        [PACK_FOLDER, name],
-    )
-
-
 def assert_nothing_is_missing(page: Any) -> None:
     types = page.evaluate("() => app.graph.nodes.map((node) => node.type)")
     missing = page.evaluate("(types) => types.filter((type) => !LiteGraph.registered_node_types[type])", types)
@@ -70,10 +49,10 @@ def assert_nothing_is_missing(page: Any) -> None:
 
 @pytest.mark.parametrize("name", WORKFLOWS)
 def test_template_opens_runs_and_shows_chart_and_image(page: Any, renderer: str, name: str, api_workflow: Any) -> None:
-    open_template(page, name)
+    frontend.template(page, name)
     assert_nothing_is_missing(page)
     page.evaluate(OTHER_SEEDS, renderer)  # what the server has cached is not put out again
-    assert page.evaluate(RUN) == "success"
+    assert frontend.run(page) == "success"
 
     vue = renderer == "nodes2"
     types = {node["class_type"] for node in api_workflow(name).values()}
@@ -88,14 +67,24 @@ def test_template_opens_runs_and_shows_chart_and_image(page: Any, renderer: str,
             arg=[sizes, kind, vue],
             timeout=30_000,
         )
+    for kind in types & {"PreviewImage", "MaskPreview"}:
+        page.wait_for_function(f"(args) => ({SHOWN})(args).length", arg=[kind, vue], timeout=30_000)
+    assert frontend.overlaps(page) == [], "with pictures shown"
     if vue:
         assert page.locator("[data-node-id]").count() >= len(page.evaluate("() => app.graph.nodes"))
+
+
+@pytest.mark.parametrize("name", ["fgdm_own_map", "fgdm_sd15_own_map"])
+def test_a_map_of_ones_own_is_shown(name: str, api_workflow: Any) -> None:
+    """As it goes in, before anything is made of it."""
+    (map_shown,) = [node for node in api_workflow(name).values() if node.get("_meta", {}).get("title") == "Your map"]
+    assert map_shown["class_type"] == "PreviewImage"
 
 
 @pytest.mark.parametrize("name", [MAIN, *OTHERS])
 def test_the_graph_as_drawn_is_the_shipped_api_prompt(page: Any, api_workflow: Any, name: str) -> None:
     """What the page would queue equals the API twin, node for node, even while the model files are missing."""
-    open_template(page, name)
+    frontend.template(page, name)
     queued = page.evaluate("async () => (await app.graphToPrompt()).output")
     shipped = api_workflow(name)
     assert sorted(node["class_type"] for node in queued.values()) == sorted(
@@ -109,7 +98,7 @@ def test_the_graph_as_drawn_is_the_shipped_api_prompt(page: Any, api_workflow: A
 
 
 def test_a_saved_graph_opens_again_as_it_was(page: Any) -> None:
-    open_template(page, MAIN)
+    frontend.template(page, MAIN)
     before = page.evaluate("async () => (await app.graphToPrompt()).output")
     page.evaluate("async () => { await app.loadGraphData(app.graph.serialize()) }")
     assert page.evaluate("async () => (await app.graphToPrompt()).output") == before

@@ -74,16 +74,25 @@ def test_any_other_name_is_refused(comfy_host, node_id, name, core):
             comfy_host.call(node_id, **{name: value})
 
 
-def test_damaged_weights_are_refused(comfy_host, tmp_path, monkeypatch):
-    folders = comfy_host.engine("comfyui_fgdm.host.folders")
+def test_damaged_weights_are_refused_by_every_loader(comfy_host, tmp_path, monkeypatch):
+    """One bit of one file: none of the family is loaded, since the rest is of no use beside it."""
+    folders, paths = comfy_host.engine("comfyui_fgdm.host.folders"), comfy_host.folder_paths
     copy = tmp_path / "weights"
     shutil.copytree(folders.EMBEDDED, copy)
+    listed = paths.folder_names_and_paths["fgdm_factors"]
+    monkeypatch.setitem(paths.folder_names_and_paths, "fgdm_factors", ([str(copy / "fgdm_factors")], listed[1]))
     monkeypatch.setattr(folders, "EMBEDDED", copy)
+    paths.filename_list_cache.clear()
     target = copy / "controlnet" / DEPTH_IMAGE
     data = bytearray(target.read_bytes())
     data[-1] ^= 1
     target.write_bytes(data)
-    with pytest.raises(ValueError, match=f"{DEPTH_IMAGE} is damaged"):
-        comfy_host.call("FGDM_LoadEmbeddedImageFactor", image_factor_name=DEPTH_IMAGE)
-    with pytest.raises(ValueError, match=f"{DEPTH_IMAGE} is damaged"):
-        comfy_host.call("FGDM_LoadEmbedded", model_name=MODEL)
+    for node_id, inputs in (
+        ("FGDM_LoadEmbeddedImageFactor", {"image_factor_name": DEPTH_IMAGE}),
+        ("FGDM_LoadEmbedded", {"model_name": MODEL}),
+        ("FGDM_LoadFactor", {"factor_name": "fgdm-iconworld-segmentation.safetensors"}),
+    ):
+        with pytest.raises(ExecutionFailed, match=f"{DEPTH_IMAGE} is damaged: its SHA-256") as caught:
+            comfy_host.run({"a": {"class_type": node_id, "inputs": inputs}}, wanted=["a"])
+        assert "Install the pack again" in str(caught.value)
+    paths.filename_list_cache.clear()

@@ -58,3 +58,24 @@ def test_the_node_shows_what_counts_and_what_does_not(comfy_host, monkeypatch) -
     report = run.output("1", 2)
     assert run.ui["1"]["text"] == [f"{expected['1']}\n{report}"]
     assert "not required: cat: the text says that it is absent" in report
+
+
+def test_the_class_of_a_mask_may_be_a_plural_or_a_synonym(comfy_host, tiny, make_factor) -> None:
+    """A word that means several classes masks all of them, or those that the factor knows."""
+    palettes = comfy_host.engine("comfyui_fgdm.maps.palettes")
+    place = {name: palettes.COCO.index(name) for name in ("dog", "cat", "wall-brick", "wall-other")}
+    labels = torch.tensor(list(place.values())).repeat_interleave(8).expand(1, 16, 32)
+    picture = palettes.encode(labels)
+
+    def masked(name: str, factor: object = None) -> tuple[list[str], str]:
+        _, mask, _, text, _ = comfy_host.call("FGDM_DecodeMap", maps=picture, class_name=name, factor=factor, clean=0)
+        return [key for key, label in place.items() if mask[labels == label].all()], json.loads(text)["mask"]
+
+    for name in ("dog", "dogs", "Puppy", "the puppies"):
+        assert masked(name) == (["dog"], "dog"), name
+    found, said = masked("walls")
+    assert found == ["wall-brick", "wall-other"] and said.startswith("wall-other, wall-brick")
+    factor = tiny.load(make_factor("bricks.safetensors", classes=(17, place["wall-brick"])))
+    assert masked("walls", factor) == (["wall-brick"], "wall-brick")
+    with pytest.raises(ValueError, match="was not trained to draw 'kittens'"):
+        masked("kittens", factor)

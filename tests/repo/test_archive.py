@@ -26,12 +26,21 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 def test_archive_holds_what_users_need() -> None:
     needed = ["__init__.py", "pyproject.toml", "LICENSE", "NOTICE", "README.md", "CHANGELOG.md", "requirements.txt"]
     assert not set(needed) - set(FILES)
-    for folder in ("comfyui_fgdm/", "comfyui_fgdm/data/weights/", "nodes/", "web/docs/", "workflows/", "locales/en/"):
+    for folder in (
+        "comfyui_fgdm/",
+        "comfyui_fgdm/data/weights/",
+        "nodes/",
+        "web/docs/",
+        "workflows/",
+        "subgraphs/",
+        "locales/en/",
+        "locales/zh/",
+    ):
         assert any(name.startswith(folder) for name in FILES), folder
 
 
 def test_archive_holds_nothing_else() -> None:
-    known = ("comfyui_fgdm/", "nodes/", "web/", "workflows/", "locales/")
+    known = ("comfyui_fgdm/", "nodes/", "web/", "workflows/", "locales/", "subgraphs/")
     stray = [name for name in FILES if "/" in name and not name.startswith(known)]
     assert not stray
     suffixes = {Path(name).suffix for name in FILES}

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tools import blueprint
 from tools.workflow import model_files, runs_as_shipped
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,10 +76,10 @@ def test_named_model_files_are_embedded_or_the_name_says_that_they_are_not(name:
 @pytest.mark.parametrize("name", [name for name in NAMES if not runs_as_shipped(name)])
 def test_a_note_says_where_files_that_are_not_embedded_go(name: str) -> None:
     notes = [node["widgets_values"][0] for node in load(name)["nodes"] if node["type"] in NOTES]
-    (note,) = [text for text in notes if "Folders of `ComfyUI/models`" in text]
+    (note,) = [text for text in notes if "Folders of ComfyUI/models" in text]
     lines = note.splitlines()
     for file, folder in model_files(load(name, api=True)).items():
-        assert any(line.startswith(f"- `{folder}`: `{file}`") for line in lines), f"{file} to {folder}"
+        assert any(line.startswith(f"- {folder}: **{file}**") for line in lines), f"{file} to {folder}"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -102,3 +103,9 @@ def test_offered_downloads_are_files_that_the_node_loads(name: str) -> None:
 
 def test_every_api_workflow_has_a_twin() -> None:
     assert sorted(file.stem for file in (ROOT / "workflows" / "api").glob("*.json")) == NAMES
+
+
+def test_the_blueprint_is_made_of_the_main_workflow() -> None:
+    files = [file.name for file in (ROOT / "subgraphs").iterdir()]
+    assert files == [blueprint.TARGET.name], "one blueprint, and nothing else"
+    assert blueprint.TARGET.read_text("utf-8") == blueprint.text(), "run: python -m tools.blueprint"

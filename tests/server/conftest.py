@@ -1,4 +1,4 @@
-"""Servers under each cache mode, and the main workflow made small."""
+"""Servers under each cache mode, the shared one among them, and the main workflow made small."""
 
 from __future__ import annotations
 
@@ -16,18 +16,23 @@ from tools.workflow import node
 
 MAIN = "fgdm_best_of_10"
 WEIGHTS = ROOT / "comfyui_fgdm" / "data" / "weights"
-CACHE_MODES = {"classic": ["--cache-classic"], "lru": ["--cache-lru", "100"], "none": ["--cache-none"]}
+OTHER_MODES = {"lru": ["--cache-lru", "100"], "none": ["--cache-none"]}
 
 
-@pytest.fixture(scope="session", params=list(CACHE_MODES))
+@pytest.fixture(scope="session", params=["classic", *OTHER_MODES])
 def cache_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server under one cache mode; `server.mode` is its name.
+    """A server under one cache mode; `server.mode` is its name. "classic" is the server that all tests share.
 
     A test of one mode parametrizes it indirectly; pytest groups the tests, so that each mode starts once.
     """
+    if request.param == "classic":
+        server = request.getfixturevalue("live_server")
+        server.mode = "classic"
+        yield server
+        return
     base = make_base(tmp_path_factory.mktemp(f"cache_{request.param}"))
     put_foreign_factors(base / "models" / "fgdm_factors")
-    with Server(base, options=CACHE_MODES[request.param]) as server:
+    with Server(base, options=OTHER_MODES[request.param]) as server:
         server.mode = request.param
         yield server
 

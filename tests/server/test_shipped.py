@@ -54,9 +54,12 @@ def test_help_pages_are_served(live_server: Server) -> None:
 
 
 def test_translations_are_served(live_server: Server) -> None:
-    served = live_server.client.get("/i18n")["en"]["nodeDefs"]
-    ours = json.loads((ROOT / "locales" / "en" / "nodeDefs.json").read_text("utf-8"))
-    assert {key: served[key] for key in ours} == ours
+    served = live_server.client.get("/i18n")
+    languages = [folder.name for folder in (ROOT / "locales").iterdir()]
+    assert {"en", "zh"} <= set(languages)
+    for language in languages:
+        ours = json.loads((ROOT / "locales" / language / "nodeDefs.json").read_text("utf-8"))
+        assert {key: served[language]["nodeDefs"][key] for key in ours} == ours
 
 
 def test_embedded_models_are_listed(live_server: Server) -> None:
