@@ -138,21 +138,3 @@ def test_maps_in_the_making_are_read_coarsely_and_finished_ones_as_they_are(
         wrong = (coarse != real(map_, node, way)).any(-1)
         assert 0 < wrong.float().mean() < 0.01, "but for pixels along edges"
     assert hints._painted_coarsely(map_, node, Shown.AS_DRAWN) is map_
-
-
-def test_a_guider_keeps_no_pictures_after_a_run(factor, net, setup, tiny, comfy_host):
-    graph = setup.graph(
-        setup.variable("segmentation", factor=factor),
-        setup.variable("image", controls=(setup.graphs.Control(net, "segmentation"),)),
-    )
-    guider = setup.joint.make_guider(graph, tiny.vae, setup.joint.Mode.JOINT, setup.joint.GraphSettings())
-    sigmas = comfy_host.call("BasicScheduler", model=tiny.model, scheduler="normal", steps=2, denoise=1.0)[0]
-    for _ in range(2):
-        comfy_host.call(
-            "SamplerCustomAdvanced", noise=setup.graphs.GraphNoise(graph), guider=guider, sigmas=sigmas,
-            sampler=comfy_host.call("KSamplerSelect", sampler_name="euler")[0],
-            latent_image=setup.graphs.start_latent(graph),
-        )  # fmt: skip
-        (hint,) = guider.hints["image"]
-        assert hint.image is None and len(hint.nets) == 1
-        assert all(one.cond_hint is None and one.cond_hint_original is None for one in hint.nets.values())

@@ -6,7 +6,7 @@ import random
 import pytest
 import torch
 
-from comfyui_fgdm.sampling.graph import GraphError, Variable, View, euler_next, evaluate, order, waves
+from comfyui_fgdm.sampling.graph import GraphError, Variable, View, euler_next, order, seen_of
 
 CHAIN = (
     Variable("image", ("normal", "segmentation")),
@@ -53,40 +53,12 @@ def test_no_graph_is_refused_by_name(variables, words):
         assert word in str(error.value)
 
 
-def test_children_see_what_was_just_computed():
-    trace = []
-
-    def denoise(name):
-        def call(x, sigma, seen):
-            trace.append((name, {k: v.clone() for k, v in seen.items()}))
-            return 0.5 * x + sum(seen.values(), torch.zeros_like(x))
-
-        return call
-
-    variables = [next(v for v in CHAIN if v.name == name) for name in order(CHAIN)]
-    x = {v.name: torch.full((2, 1, 1, 1), float(n)) for n, v in enumerate(variables)}
+def test_a_child_sees_the_prediction_or_the_next_latent_at_unit_variance():
+    x, x0 = torch.randn(2, 1, 2, 2), torch.randn(2, 1, 2, 2)
     sigma = torch.full((2,), 4.0)
-    x0 = evaluate(variables, {v.name: denoise(v.name) for v in variables}, x, {}, sigma, 1.0, View.X0)
-    assert [name for name, _ in trace] == ["segmentation", "depth", "normal", "image"]
-    for name, seen in trace:
-        for parent, value in seen.items():
-            torch.testing.assert_close(value, x0[parent], atol=0, rtol=0, msg=f"{name} sees {parent}")
-    trace.clear()
-    x0 = evaluate(variables, {v.name: denoise(v.name) for v in variables}, x, {}, sigma, 1.0, View.NEXT)
-    for _, seen in trace:
-        for parent, value in seen.items():
-            step = (x0[parent] + (x[parent] - x0[parent]) / 4) / 2**0.5
-            torch.testing.assert_close(value, step)
-
-
-def test_a_given_variable_is_seen_and_not_sampled():
-    variables = [Variable("map", given=True), Variable("image", ("map",))]
-    value = torch.randn(1, 1, 2, 2)
-    x0 = evaluate(
-        variables, {"image": lambda x, s, seen: seen["map"]}, {"image": value * 0}, {"map": value}, torch.ones(1), 0.0
-    )
-    assert list(x0) == ["image"]
-    torch.testing.assert_close(x0["image"], value)
+    assert seen_of(x, x0, sigma, 1.0, View.X0) is x0
+    torch.testing.assert_close(seen_of(x, x0, sigma, 1.0), (x0 + (x - x0) / 4) / 2**0.5)
+    torch.testing.assert_close(seen_of(x, x0, sigma, 0.0), x0)
 
 
 def test_euler_next_ends_on_x0_and_keeps_the_noise_on_the_way():
@@ -100,13 +72,12 @@ def test_euler_next_ends_on_x0_and_keeps_the_noise_on_the_way():
 A, S = 0.9, 0.3  # child = A * parent + S * noise, parent standard normal
 
 
-def root(x, sigma, _seen):
+def root(x, sigma):
     return x / (1 + sigma[0] ** 2)  # the posterior mean of a standard normal
 
 
-def child(x, sigma, seen):
-    prior = A * seen["parent"]
-    return (prior * sigma[0] ** 2 + x * S**2) / (S**2 + sigma[0] ** 2)
+def child(x, sigma, parent):
+    return (A * parent * sigma[0] ** 2 + x * S**2) / (S**2 + sigma[0] ** 2)
 
 
 def levels(steps):
@@ -115,15 +86,14 @@ def levels(steps):
 
 def run(view, steps=60, count=200_000):
     """Euler over both variables at once; returns (variance of the child, its covariance with the parent)."""
-    variables = [Variable("parent"), Variable("child", ("parent",))]
     generator = torch.Generator().manual_seed(0)
     sigmas = levels(steps)
-    x = {v.name: sigmas[0] * torch.randn(count, 1, generator=generator) for v in variables}
+    parent, kid = (sigmas[0] * torch.randn(count, 1, generator=generator) for _ in range(2))
     for now, after in itertools.pairwise(sigmas):
         sigma = torch.full((count,), now)
-        x0 = evaluate(variables, {"parent": root, "child": child}, x, {}, sigma, after, view)
-        x = {name: euler_next(x[name], x0[name], sigma, after) for name in x}
-    parent, kid = x["parent"][:, 0], x["child"][:, 0]
+        above = root(parent, sigma)
+        below = child(kid, sigma, seen_of(parent, above, sigma, after, view))
+        parent, kid = euler_next(parent, above, sigma, after), euler_next(kid, below, sigma, after)
     return float(parent.var()), float(kid.var()), float((parent * kid).mean())
 
 
@@ -144,41 +114,8 @@ def test_a_sequential_run_is_exact():
     count, sigmas = 200_000, levels(60)
     parent = torch.randn(count, 1, generator=generator)
     x = sigmas[0] * torch.randn(count, 1, generator=generator)
-    variables = [Variable("parent", given=True), Variable("child", ("parent",))]
     for now, after in itertools.pairwise(sigmas):
         sigma = torch.full((count,), now)
-        x0 = evaluate(variables, {"child": child}, {"child": x}, {"parent": parent}, sigma, after)
-        x = euler_next(x, x0["child"], sigma, after)
+        x = euler_next(x, child(x, sigma, parent), sigma, after)
     assert float(x.var()) == pytest.approx(A**2 + S**2, abs=0.02)
     assert float((x * parent).mean()) == pytest.approx(A, abs=0.01)
-
-
-def test_waves_hold_what_does_not_depend_on_each_other():
-    variables = [
-        Variable("a"), Variable("b", ("a",)), Variable("c"), Variable("map", given=True), Variable("d", ("b", "c")),
-        Variable("e", ("map",)), Variable("f", after=("b",)),
-    ]  # fmt: skip
-    assert [[v.name for v in wave] for wave in waves(variables)] == [["a", "c", "e"], ["b"], ["d", "f"]]
-
-
-def test_groups_are_offered_and_may_be_taken_in_part():
-    variables = [Variable("a"), Variable("b"), Variable("c"), Variable("d", ("a", "c"))]
-    x = {v.name: torch.full((2, 1, 1, 1), float(n)) for n, v in enumerate(variables)}
-    alone, offered = [], []
-
-    def denoise(name):
-        def call(own, _sigma, seen):
-            alone.append(name)
-            return 0.5 * own + sum(seen.values(), torch.zeros_like(own))
-
-        return call
-
-    def together(jobs, _sigma):
-        offered.append(list(jobs))
-        return {name: 0.5 * own for name, (own, _) in jobs.items() if name != "b"}
-
-    arguments = (variables, {v.name: denoise(v.name) for v in variables}, x, {}, torch.full((2,), 4.0), 1.0)
-    found = evaluate(*arguments, together=together)
-    assert offered == [["a", "b", "c"]] and alone == ["b", "d"], "a lone variable is not offered"
-    for name, value in evaluate(*arguments).items():
-        torch.testing.assert_close(found[name], value, atol=0, rtol=0)

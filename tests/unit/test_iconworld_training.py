@@ -474,3 +474,18 @@ def test_a_recipe_can_be_tried_at_a_share():
     for share in (0.0, -1.0, 1.5):
         with pytest.raises(ValueError, match=f"share: {share} is out of range"):
             recipes.CPU.scaled(share)
+
+
+def test_attention_written_out_is_the_fused_one(monkeypatch):
+    """Training in half precision on a CPU takes the other way; it must be the same function."""
+    from comfyui_fgdm.iconworld.family import blocks
+
+    q, k, v = torch.randn(3, 2, 4, 9, 8)
+    for causal in (False, True):
+        fused = blocks.attended(q, k, v, causal)
+        with torch.autocast("cpu", torch.bfloat16), monkeypatch.context() as without:
+            without.delattr(blocks.F, "scaled_dot_product_attention")
+            plain = blocks.attended(q, k, v, causal)
+        torch.testing.assert_close(plain.float(), fused, atol=3e-2, rtol=3e-2)
+        first = torch.softmax(q[0, 0] @ k[0, 0].T / 8**0.5, -1)[0] @ v[0, 0]
+        torch.testing.assert_close(fused[0, 0, 0], v[0, 0, 0] if causal else first, atol=1e-5, rtol=1e-4)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import comfy.samplers
 import torch
 
+from ...sampling.graph import GraphError
 from ..models.apply import apply_factor
 from ..progress import GraphProgress
 from .hints import Hint, Pictures, given_latent, with_hints
+from .starts import Start, start_of, unmoved
 from .variables import Graph, Sampled, checked, pack, unpack
 
 
@@ -28,20 +31,25 @@ class SequentialGuider(comfy.samplers.CFGGuider):
         self, noise, latent_image, sampler, sigmas, denoise_mask=None, callback=None, disable_pbar=False, seed=None
     ):  # fmt: skip
         noise = checked(self.nodes, latent_image, noise)
-        starts, noises = unpack(latent_image), unpack(noise)
-        masks = unpack(denoise_mask) if denoise_mask is not None else [None] * len(starts)
-        schedules = [self._schedule(node, sigmas) for node in self.nodes]
-        total = sum(max(0, len(schedule) - 1) for schedule in schedules)
+        latents, noises = unpack(latent_image), unpack(noise)
+        masks = unpack(denoise_mask) if denoise_mask is not None else [None] * len(latents)
+        schedules = [sigmas if node.sigmas is None else node.sigmas for node in self.nodes]
+        starts = [start_of(*each) for each in zip(self.nodes, schedules, noises, latents, strict=True)]
+        self._check_finished(starts)
+        total = sum(max(0, len(start.sigmas) - 1) for start in starts)
         progress = GraphProgress([node.model for node in self.nodes], callback)
         values: dict[str, torch.Tensor] = {}
         pictures = Pictures(self.graph, self.vae, in_the_making=False)
         # What core is told of each variable so far, as its model scales latents: where it starts, then its last x0.
-        shown = [_scaled_in(node, start) for node, start in zip(self.nodes, starts, strict=True)]
+        shown = [_scaled_in(node, start.latent) for node, start in zip(self.nodes, starts, strict=True)]
         before = 0
-        for k, node in enumerate(self.nodes):
+        for k, (node, start) in enumerate(zip(self.nodes, starts, strict=True)):
+            if len(start.sigmas) < 2:
+                values[node.name] = unmoved(node, start, float(schedules[k][-1]))
+                continue
             guider = comfy.samplers.CFGGuider(self._model(node, values))
             hints = [Hint(control) for control in node.controls]
-            size = tuple(starts[k].shape[-2:])
+            size = tuple(start.latent.shape[-2:])
             guider.set_conds(with_hints(node.positive, hints, size), with_hints(node.negative, hints, size))
             for hint in hints:
                 pictures.show(hint, partial(values.get, hint.parent) if hint.parent in values else None)
@@ -52,17 +60,21 @@ class SequentialGuider(comfy.samplers.CFGGuider):
                 progress.step(before + number, pack([part.to(x0.device) for part in shown]), x, total)
 
             values[node.name] = guider.sample(
-                noises[k], starts[k], node.sampler or sampler, schedules[k], masks[k], step, disable_pbar, node.seed
-            ).to(starts[k].dtype)  # fmt: skip
-            before += max(0, len(schedules[k]) - 1)
+                start.noise, start.latent, node.sampler or sampler, start.sigmas, masks[k], step, disable_pbar, node.seed
+            ).to(latents[k].dtype)  # fmt: skip
+            before += len(start.sigmas) - 1
         return pack(list(values.values()))
 
-    def _schedule(self, node: Sampled, sigmas: torch.Tensor) -> torch.Tensor:
-        own = sigmas if node.sigmas is None else node.sigmas
-        if node.denoise >= 1.0:
-            return own
-        level = node.model.get_model_object("model_sampling").percent_to_sigma(1.0 - node.denoise)
-        return own[own <= level * (1 + 1e-5)]
+    def _check_finished(self, starts: Sequence[Start]) -> None:
+        """GraphError for a variable that is to be shown to another one, but is not sampled to its end in this run."""
+        ends = {node.name: start.sigmas for node, start in zip(self.nodes, starts, strict=True)}
+        for node in self.nodes:
+            for parent in node.parents:
+                if len(ends.get(parent, ())) and float(ends[parent][-1]) > 0:
+                    raise GraphError(
+                        f"variable {parent!r} would be shown half done to {node.name!r}, as the schedule ends at a noise level "
+                        f"of {float(ends[parent][-1]):.3g}: give the whole schedule, not a part of it, or choose the mode joint"
+                    )
 
     def _model(self, node: Sampled, values: dict[str, torch.Tensor]):
         if node.factor is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import comfy.model_patcher
 import comfy.patcher_extension
@@ -14,12 +15,6 @@ from ..models.features import KEY, PARENTS, SHARED, FactorWrapper, note_whole, w
 from .variables import Sampled
 
 _SPECIAL = ("area", "mask", "control", "gligen", "hooks", "timestep_start", "timestep_end", "default")
-_OWN_WAY = (
-    "sampler_calc_cond_batch_function",
-    "sampler_pre_cfg_function",
-    "sampler_cfg_function",
-    "model_function_wrapper",
-)
 
 
 @dataclass(frozen=True)
@@ -55,13 +50,32 @@ def groups(parts: Sequence[Part]) -> list[list[Part]]:
     return [group for group in found if len(group) > 1]
 
 
-def predict(group: Sequence[Part], timestep: torch.Tensor, options: dict) -> list[list[torch.Tensor]]:
-    """Per part [x0 with the prompt, x0 without it] of one model call; without it zeros where no part is guided.
+class Shared(NamedTuple):
+    """x0 of one variable with the prompt, and without it (zeros where no variable of the call is guided)."""
 
-    timestep: B; options: model options of their MODEL without any factor.
-    """
+    positive: torch.Tensor
+    negative: torch.Tensor
+
+
+def can_share(voice) -> bool:
+    """Whether nothing acts on a variable but its factor. Patches, wrappers and functions of other packs may keep state, call
+    the model again or look at the batch, which is another one in a shared call: with any of them there is none."""
+    plain = voice.node.model
+    options = plain.model_options
+    inner = options.get("transformer_options", {})
+    nothing = (
+        *(value for key, value in options.items() if key != "transformer_options"),
+        *inner.values(), plain.object_patches, plain.injections, plain.attachments, plain.forced_hooks,
+        plain.additional_models, *plain.wrappers.values(), *plain.callbacks.values(),
+    )  # fmt: skip
+    return not any(nothing)
+
+
+def predict(group: Sequence[Part], timestep: torch.Tensor, sigmas: torch.Tensor) -> dict[str, Shared]:
+    """By variable, what one call of the model gives for it. timestep: B; sigmas: of the run."""
     x = torch.cat([part.x for part in group])
-    options = comfy.model_patcher.create_model_options_clone(options)
+    options = comfy.model_patcher.create_model_options_clone(group[0].node.model.model_options)
+    options.setdefault("transformer_options", {})["sample_sigmas"] = sigmas
     wrapper = _Stack([part.wrapper for part in group], [part.seen for part in group])
     kinds = comfy.patcher_extension.WrappersMP
     for kind, key, added in ((kinds.CALC_COND_BATCH, KEY, note_whole), (kinds.DIFFUSION_MODEL, SHARED, wrapper)):
@@ -71,17 +85,16 @@ def predict(group: Sequence[Part], timestep: torch.Tensor, options: dict) -> lis
     out = comfy.samplers.calc_cond_batch(
         group[0].node.model.model, conds + [None] * (2 - len(conds)), x, timestep.repeat(len(group)), options
     )
-    return [list(pair) for pair in zip(*(value.chunk(len(group)) for value in out), strict=True)]
+    pairs = zip(*(value.chunk(len(group)) for value in out), strict=True)
+    return {part.node.name: Shared(*pair) for part, pair in zip(group, pairs, strict=True)}
 
 
 def _plain(part: Part) -> bool:
-    options = part.node.model.model_options
     entries = [entry for kind in ("positive", "negative") for entry in part.prompts[kind]]
     return (
         len(entries) == 2
         and all(entry.get(key) is None for entry in entries for key in _SPECIAL)
         and all(entry.get("strength", 1.0) == 1.0 for entry in entries)
-        and not any(key in options for key in _OWN_WAY)
         and not (part.wrapper is not None and part.wrapper.low_rank)
     )
 

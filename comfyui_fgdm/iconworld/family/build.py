@@ -57,7 +57,7 @@ def build(part: str, folder: Path, recipe: Recipe) -> tuple[nn.Module, parts.Los
         return judge, parts.judge_loss(judge, recipe.world.classes, pictures, labels, budget.batch)
     if part == "base":
         base = parts.Base(recipe.unet)
-        return base, parts.base_loss(base, read_shards(shards, [PICTURE]), budget.batch)
+        return base, parts.base_loss(base, read_shards(shards, [PICTURE]), budget.batch, recipe.late)
     one = recipe.variable(part)
     if one is None:
         raise ValueError(f"the recipe {recipe.name} has no part {part!r}; it has {', '.join(recipe.parts)}")

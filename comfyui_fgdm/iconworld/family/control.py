@@ -145,13 +145,13 @@ def control_loss(
         if beside is not None and step % 2:
             other = worn(batch.pictures[beside], generator, palette_of(beside)).to(x.device)
         out, read = model(x, hint, t, model.base.context(batch.tokens), other)
-        mse = F.mse_loss(out, v)
+        mse = F.mse_loss(out.float(), v)
         if read is None or palette is None:
             return mse, {}
         # one pixel of each cell, another every step
         y, column = torch.randint(PATCH, (2,), generator=generator).tolist()
         labels = palettes.decode(clean[:, :, y::PATCH, column::PATCH].permute(0, 2, 3, 1), palette)
-        named = F.cross_entropy(read, labels.to(x.device))
+        named = F.cross_entropy(read.float(), labels.to(x.device))
         return mse + READING_WEIGHT * named, {"v": float(mse.detach()), "read": float(named.detach())}
 
     return loss_of

@@ -45,16 +45,17 @@ def noised(latent: Tensor, generator: torch.Generator, late: bool = False) -> tu
 
 def grounded(out: Tensor, v: Tensor, maps: list[Tensor], masks: Tensor) -> tuple[Tensor, dict[str, float]]:
     """The v-loss with the grounding of the cross-attention maps beside it, and both as figures."""
-    mse, ground = F.mse_loss(out, v), objective.grounding(maps, masks.to(out.device))
+    mse = F.mse_loss(out.float(), v)
+    ground = objective.grounding([one.float() for one in maps], masks.to(out.device))
     return mse + GROUNDING_WEIGHT * ground, {"v": float(mse.detach()), "ground": float(ground.detach())}
 
 
-def base_loss(base: Base, shard: Shard, size: int) -> LossOf:
-    """v-loss on pictures plus the grounding of the cross-attention."""
+def base_loss(base: Base, shard: Shard, size: int, late: bool = False) -> LossOf:
+    """v-loss on pictures plus the grounding of the cross-attention; late: see `noised`."""
 
     def loss_of(_step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         batch = shard.draw(size, generator)
-        x, v, t = noised(batch.latents[PICTURE], generator)
+        x, v, t = noised(batch.latents[PICTURE], generator, late)
         maps = AttentionMaps()
         out = base.unet(x, t, base.text(batch.tokens.to(x.device)), store=maps)
         return grounded(out, v, maps.cross, batch.masks)

@@ -52,7 +52,8 @@ _SEEDS = {
 class Recipe:
     """size: pixels of the training pictures; scenes: how many are drawn; pool: pictures kept for decoder and judge; maps: the
     map variables, parents first; fitted: whose pictures the encoder is fitted to ("image" is the picture itself; twice
-    counts twice) and the decoder learns, beside pictures; budgets: by part."""
+    counts twice) and the decoder learns, beside pictures; late: the base's noise is drawn towards the high levels, where the
+    layout is decided; budgets: by part."""
 
     name: str
     world: World
@@ -64,6 +65,7 @@ class Recipe:
     budgets: dict[str, Budget] = field(hash=False)
     seed: int = 1
     fitted: tuple[str, ...] = (PICTURE, "segmentation")
+    late: bool = False
 
     def __post_init__(self) -> None:
         known: list[str] = []
@@ -168,6 +170,7 @@ TIDY = Recipe(
         MapVariable("sketch", ("segmentation",)),
         MapVariable("pose", ("segmentation",)),
     ),
+    late=True,
     fitted=(PICTURE, PICTURE, "segmentation", "segmentation", "normal", "sketch"),
     budgets=CPU.budgets
     | {"base": Budget(1_000_000, 64, 1e-3, ema=0.9995)}

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from .blocks import attended
 from .text import LENGTH
 
 
@@ -36,7 +36,7 @@ class _SelfAttention(nn.Module):
             project(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for project in (self.q_proj, self.k_proj, self.v_proj)
         )
-        h = F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2)
+        h = attended(q, k, v, causal=True).transpose(1, 2).flatten(2)
         return self.out_proj(h)
 
 
