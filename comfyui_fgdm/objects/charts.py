@@ -68,7 +68,7 @@ def score_chart(
         draw.line((0, top, sheet.width, top), GRID)
         if thumbnails is not None:
             sheet.paste(picture(thumbnails[i]).resize((48, 48), Image.Resampling.BOX), (12, top + 2))
-        _seed(draw, (70, top + 17), f"map {i}" if seeds is None else f"seed {seeds[i]}")
+        write_whole(draw, (70, top + 17), f"map {i}" if seeds is None else f"seed {seeds[i]}")
         value = float(scores.recall[i])
         draw.rectangle((186, top + 18, 250, top + 34), GRID)
         if value > 0:
@@ -173,10 +173,10 @@ def picture(values: torch.Tensor | np.ndarray) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(array))
 
 
-def _seed(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str) -> None:
-    """A seed of up to 20 digits in the 112 pixels there are: in smaller letters rather than cut off."""
-    font = next((f for f in map(font_of, (13, 10, 8)) if draw.textlength(text, f) <= 112), font_of(7))
-    draw.text(at, text, INK, font)
+def write_whole(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, width: int = 112, ink=INK) -> None:
+    """A text, such as a seed of up to 20 digits, in the pixels there are: in smaller letters rather than cut off."""
+    font = next((f for f in map(font_of, (13, 10, 8)) if draw.textlength(text, f) <= width), font_of(7))
+    draw.text(at, text, ink, font)
 
 
 def cut(draw: ImageDraw.ImageDraw, text: str, font, width: int) -> str:

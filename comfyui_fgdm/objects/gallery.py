@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from .charts import BAD, GOOD, GRID, INK, MUTED, PAPER, cut, font_of, picture
+from .charts import BAD, GOOD, GRID, INK, MUTED, PAPER, cut, font_of, picture, write_whole
 from .query import not_counted
 from .recall import Scores, ranking
 from .words import ObjectQuery
@@ -66,7 +66,7 @@ def score_gallery(
         draw.text((left, under - 1), value, INK, normal)
         name = f"map {i}" if seeds is None else f"seed {seeds[i]}"
         after = left + round(draw.textlength(value, normal)) + 10
-        draw.text((after, under + 2), cut(draw, name, small, left + side - after), MUTED, small)
+        write_whole(draw, (after, under + 2), name, left + side - after, MUTED)
         lacks = [item.name for k, item in enumerate(query.items) if not scores.present[i, k]]
         for number, line in enumerate(_missing(draw, lacks, small, side)):
             draw.text((left, under + 20 + _LINE * number), line, BAD if lacks else GOOD, small)
