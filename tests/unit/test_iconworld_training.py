@@ -367,7 +367,11 @@ def test_a_whole_recipe_in_miniature(tmp_path, monkeypatch):
 
     monkeypatch.setattr(command, "_bank", lambda folder: toy_bank())
     monkeypatch.setattr(command, "SHARD", 8)
-    unet, out, run = UNetConfig(channels=32), tmp_path / "weights", tmp_path / "run"
+    unet, out, run = (
+        UNetConfig(channels=32, mult=(1, 2), attention=(False, True)),
+        tmp_path / "weights",
+        tmp_path / "run",
+    )
     below = recipes.MapVariable("depth", ("segmentation",), rank=4)
     maps = (recipes.MapVariable("segmentation", rank=4, blocks=2, control_rank=0), below)
 
