@@ -5,10 +5,13 @@ from comfy_api.latest import io
 from .checks import checked
 from .types import CATEGORY, FactorType, SegsType
 
+OF_THE_FACTOR = "of the factor"
+
 
 class DecodeMap(io.ComfyNode):
     @classmethod
     def define_schema(cls):
+        from ..comfyui_fgdm.host import own
         from ..comfyui_fgdm.maps.conversion import Colours
         from ..comfyui_fgdm.maps.palettes import Rule
 
@@ -27,7 +30,7 @@ class DecodeMap(io.ComfyNode):
                     "factor",
                     optional=True,
                     tooltip="The factor that drew the maps. Only its classes are then considered, which reads noisy "
-                    "colours better. Without it: all COCO classes.",
+                    "colours better; maps of depth, normals or sketches are read as such. Without it: all COCO classes.",
                 ),
                 io.String.Input(
                     "class_name",
@@ -66,6 +69,15 @@ class DecodeMap(io.ComfyNode):
                     "in the painted maps: control nets follow clean maps better. 0: painted as read. Mask, segs and json "
                     "stay as read.",
                 ),
+                io.Combo.Input(
+                    "palette",
+                    options=[OF_THE_FACTOR, *own.library().names],
+                    default=OF_THE_FACTOR,
+                    optional=True,
+                    advanced=True,
+                    tooltip="Which palette the colours of the maps are of. of the factor: that of the factor, COCO without "
+                    "one. Maps that look like another palette than this are refused.",
+                ),
             ],
             outputs=[
                 io.Image.Output("maps", display_name="maps", tooltip="The maps in exact class colours."),
@@ -97,10 +109,11 @@ class DecodeMap(io.ComfyNode):
     @classmethod
     @checked
     def execute(
-        cls, maps, factor=None, class_name="", rule="nearest", colours="as read", clean=0.0025
+        cls, maps, factor=None, class_name="", rule="nearest", colours="as read", clean=0.0025, palette=OF_THE_FACTOR
     ) -> io.NodeOutput:
         from ..comfyui_fgdm.host.reports import Decoding, decode_map
         from ..comfyui_fgdm.maps.conversion import Colours
         from ..comfyui_fgdm.maps.palettes import Rule
 
-        return io.NodeOutput(*decode_map(maps, factor, Decoding(class_name, Rule(rule), Colours(colours), clean)))
+        told = "" if palette == OF_THE_FACTOR else palette
+        return io.NodeOutput(*decode_map(maps, factor, Decoding(class_name, Rule(rule), Colours(colours), clean, told)))

@@ -67,8 +67,7 @@ class SampleMaps(io.ComfyNode):
                     min=1,
                     max=64,
                     advanced=True,
-                    tooltip="How many candidates are sampled at once, an even number or 1. It is halved where memory "
-                    "runs out.",
+                    tooltip="How many candidates are sampled at once. It is halved where memory runs out.",
                 ),
             ],
             outputs=[
@@ -95,7 +94,7 @@ class SampleMaps(io.ComfyNode):
             width=width, height=height,
         )  # fmt: skip
         maps = sample_maps(model, factor, positive, negative, vae, seed, settings)
-        result = score_maps(maps, objects, factor, seed=seed)
+        result = score_maps(maps, objects, factor, seed=seed, sampled=True)
         show_result(result.chart, count * steps)
         return io.NodeOutput(
             maps[result.best],

@@ -1,6 +1,6 @@
 """`python -m tools.blueprint`: make the subgraph blueprint for newcomers out of the workflow that shows all of its nodes.
 
-Reads workflows/fgdm_best_of_10.json and writes subgraphs/NAME.json, which the host offers in the node library: one node with
+Reads the twin of workflows/api/fgdm_best_of_10.json and writes subgraphs/NAME.json, which the host offers in the node library: one node with
 prompt, seed and count, which gives the image, the map it was made from, and the chart. Nodes that explain or save stay outside.
 """
 
@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from tools.server import ROOT
+from tools.workflow import templates
 
-SOURCE = ROOT / "workflows" / "fgdm_best_of_10.json"
+SOURCE = templates()["fgdm_best_of_10"]
 NAME = "Text to image, best of N maps (FG-DM)"
 TARGET = ROOT / "subgraphs" / f"{NAME}.json"
 DESCRIPTION = (

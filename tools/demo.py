@@ -246,8 +246,10 @@ def demo(argv: list[str]) -> str:
             say(f"starting ComfyUI {host_source.locate(CACHE).version} at {server.url}")
             server.launch()
             query = objects_of(text)  # imports torch while the server does
+            from comfyui_fgdm.objects.query import summary
+
             say(f"prompt: {one_line(text)}")
-            say(f"objects: {query.text}" + "".join(f"; left out: {phrase} ({why})" for phrase, why in query.excluded))
+            say(summary(query))
             server.wait_ready()
             run = run_workflow(server, prompt, started)
             fresh_output()

@@ -98,7 +98,7 @@ def show(tab: Any, workflow: Mapping[str, Any], name: str) -> None:
 def template(tab: Any, name: str) -> None:
     """Open a shipped workflow from where the template browser takes it."""
     show(tab, tab.evaluate(
-        "async ([folder, name]) => (await app.api.fetchApi(`/workflow_templates/${folder}/${name}.json`)).json()",
+        "async ([folder, name]) => (await app.api.fetchApi(`/workflow_templates/${folder}/${encodeURIComponent(name)}.json`)).json()",
         [PACK_FOLDER, name],
     ), name)  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""`python -m tools.layout [NAME ...]`: lay the nodes of shipped workflows out so that they are legible and do not overlap.
+"""`python -m tools.layout ["NAME" ...]`: lay the nodes of shipped workflows out so that they are legible and do not overlap.
 
 A workflow file says which nodes stand in a column (the same x), in which order, how wide they are and which groups they are in.
 This measures the height that each node takes in both renderers of the front end, the texts of notes included, and writes

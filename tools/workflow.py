@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,8 +12,19 @@ from PIL import Image
 
 from tools.client import Client, Prompt, Run
 
+ROOT = Path(__file__).resolve().parent.parent
+
 OTHER_WEIGHTS = "fgdm_sd15_"
-"""Names of shipped workflows that need model files which the pack does not hold begin so."""
+"""Names of API workflows that need model files which the pack does not hold begin so."""
+
+
+def templates() -> dict[str, Path]:
+    """The files that the template browser offers, by the name of their twins in workflows/api, which each holds.
+
+    What the browser shows of a file is its name alone, so that says what the workflow does, and in which order to try them.
+    """
+    files = sorted((ROOT / "workflows").glob("*.json"))
+    return {json.loads(file.read_text(encoding="utf-8"))["extra"]["fgdm_api"]: file for file in files}
 
 
 def runs_as_shipped(name: str) -> bool:

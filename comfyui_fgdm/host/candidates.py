@@ -61,18 +61,16 @@ def sample_candidates(
 ) -> Iterator[torch.Tensor]:
     """Yield ``count`` decoded candidates in order, as IMAGE batches (B, H, W, 3) of at most ``batch_size``.
 
-    Candidate k starts from the noise of ``seed + k``, whatever ``count`` and ``batch_size``. Samplers whose
+    Candidate k starts from the noise of ``seed + k``, bit for bit, whatever ``count`` and ``batch_size``; what the
+    kernels of the device make of it differs in the last bits with the size of the batch. Samplers whose
     result for one item depends on the others of its batch run one candidate at a time with seed + k, so that
     core's KSampler with that seed makes the same candidate.
     A batch for which the device has no memory is halved and tried again, with a warning in the log.
     """
-    size = 1 if couples_batch(settings.sampler) else even(batch_size)
+    size = 1 if couples_batch(settings.sampler) else batch_size
     first = 0
     while first < count:
-        batch = min(size, count - first)
-        # Matrix products round a lone or left-over item otherwise than those that fill a block, so an odd number
-        # gets company that is dropped: a candidate then has the same bytes as one of ten and as the only one.
-        indices = range(first, first + min(size, batch + batch % 2))
+        indices = range(first, min(first + size, count))
         latents = None
         try:
             latents = _sample(model, positive, negative, seed, indices, settings, on_step)
@@ -81,11 +79,11 @@ def sample_candidates(
                 raise
         if latents is None:  # outside the handler, whose exception keeps the tensors of the failed try alive
             comfy.model_management.soft_empty_cache()
-            size = even(len(indices) // 2)
+            size = len(indices) // 2
             log.warning("FGDM: no memory for a batch of %d candidates; going on with %d at a time.", len(indices), size)
             continue
-        yield decode(latents)[:batch]
-        first += batch
+        yield decode(latents)
+        first = indices.stop
 
 
 def _sample(model, positive, negative, seed, indices: range, settings: SampleSettings, on_step: StepCallback):
@@ -104,11 +102,6 @@ def _sample(model, positive, negative, seed, indices: range, settings: SampleSet
         disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
         seed=noise.candidate_seed(seed, indices.start),
     )
-
-
-def even(size: int) -> int:
-    """The largest even number that is at most ``size``, but 1 for 1."""
-    return max(1, size - size % 2)
 
 
 def couples_batch(sampler: str) -> bool:

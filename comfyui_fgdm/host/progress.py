@@ -36,8 +36,7 @@ class CandidateProgress:
         if self.previewer is not None:
             started = [self.previewer.decode_latent_to_preview(x0[i : i + 1]) for i in range(batch)]
             preview = sheet(self.done + started)
-        # A lone candidate has company, and samplers may take more steps than asked for.
-        value = min(first * self.steps + batch * min(step + 1, self.steps), self.total)
+        value = first * self.steps + batch * min(step + 1, self.steps)  # samplers may take more steps than asked for
         self.bar.update_absolute(value, self.total, preview)
 
     def finished(self, pictures: list[torch.Tensor]) -> None:

@@ -10,15 +10,13 @@ import comfy.model_management
 import torch
 
 from ..maps import palettes
+from ..maps.likeness import is_map, looks_like
 from ..maps.reader import COCO_MAPS, Reader
 from ..maps.regions import Region
 from ..objects.words import ObjectQuery, find_class
 from .models.factor import Factor
 
 log = logging.getLogger(__name__)
-
-UNREADABLE_LIMIT = 0.5
-"""Share of pixels near no colour of the palette above which a picture is taken for something else than a map."""
 
 
 class NotAMapError(ValueError):
@@ -70,26 +68,39 @@ def pictures_of(maps: torch.Tensor, name: str = "maps") -> torch.Tensor:
 
 
 def read_maps(
-    maps: torch.Tensor, reader: Reader, rule: palettes.Rule = palettes.Rule.NEAREST, *, name: str = "maps"
+    maps: torch.Tensor,
+    reader: Reader,
+    rule: palettes.Rule = palettes.Rule.NEAREST,
+    *,
+    name: str = "maps",
+    others: Sequence[palettes.Palette] = (),
+    sampled: bool = False,
 ) -> MapReading:
     """Labels of an IMAGE batch (B, H, W, 3) of maps with classes.
 
-    rule: NEAREST considers the classes of the factor only; OFFICIAL, as released, all of the palette.
+    rule: NEAREST considers the classes of the factor only; OFFICIAL, as released, all of the palette. others: palettes
+    that the maps might be of instead. sampled: the maps were just drawn by the factor, however badly, so none is refused.
 
-    Raises NotAMapError for tensors of another shape, and for a batch in which most pixels of every
-    picture are near no colour of the palette (photos). Where only some pictures are like that, or
-    where a factor is said to have drawn them, the log says so instead: a badly sampled map can be read.
+    Raises NotAMapError for tensors of another shape, for maps that look clearly more like those of another palette,
+    and for a batch in which no picture looks like a map of the palette (photos). Where only some pictures look like
+    none, the log says so.
     """
     pictures, palette = pictures_of(maps, name), reader.with_classes()
     labels = reader.read(pictures, rule)
     unreadable = _unreadable(pictures, labels, palette)
-    bad = (unreadable > UNREADABLE_LIMIT).nonzero().flatten().tolist()
+    if not sampled and (other := looks_like(pictures, palette, others)) is not None:
+        raise NotAMapError(
+            f"{name}: the colours of these maps are those of the palette {other.name!r}, but they are to be read as "
+            f"{palette.name!r}, in which they would mean other classes. Read them with Decode Map, its palette set to "
+            f"{other.name!r}, or connect maps of {palette.name!r}."
+        )
+    bad = (~is_map(pictures, palette, unreadable)).nonzero().flatten().tolist()
     if bad:
         what = (
-            f"{name}: {len(bad)} of {len(labels)} pictures (index {', '.join(map(str, bad[:8]))}) have most pixels near "
-            f"no colour of the palette {palette.name!r}, so they are no segmentation maps of it"
+            f"{name}: {len(bad)} of {len(labels)} pictures (index {', '.join(map(str, bad[:8]))}) have hardly more pixels "
+            f"near a colour of the palette {palette.name!r} than photos have, so they are no segmentation maps of it"
         )
-        if not reader.drawn_by and len(bad) == len(labels):
+        if not sampled and len(bad) == len(labels):
             raise NotAMapError(f"{what}. Connect maps sampled with a segmentation factor, not photos.")
         log.warning("FGDM: %s; their scores mean little.", what)
     return MapReading(labels, unreadable)

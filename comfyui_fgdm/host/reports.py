@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from ..maps import cleaning, palettes
 from ..maps.conversion import Colours, convert
+from ..maps.library import Library
 from ..maps.reader import Reader, VariableError
 from ..maps.regions import Segs, find_regions, to_segs
 from ..objects import charts, recall, words
@@ -38,9 +39,11 @@ def score_maps(
     keep: int = 1,
     min_area: float = recall.RULE.min_area,
     erode: int = recall.RULE.erode,
+    sampled: bool = False,
 ) -> MapScores:
     """Object recall of an IMAGE batch of maps. See recall.py for when an object counts as present.
 
+    sampled: ``factor`` has just drawn these maps, so they are none of something else, however badly they came out.
     Objects that ``factor`` cannot draw are left out and reported. Raises ObjectsError if none is
     left, NotAMapError for pictures that are no maps, ValueError if ``keep`` is out of range.
     """
@@ -50,7 +53,7 @@ def score_maps(
     if factor is not None:
         query = words.restrict(query, factor.info.classes)
     rule = recall.PresenceRule(min_area=min_area, erode=erode)
-    labels = read_maps(maps, reader).labels
+    labels = read_maps(maps, reader, others=own.library().all, sampled=sampled).labels
     scores = recall.score(labels, query, rule)
     seeds = None if seed is None else [candidate_seed(seed, index) for index in range(len(maps))]
     best = recall.best(scores, keep).tolist()
@@ -66,12 +69,14 @@ def score_maps(
 @dataclass(frozen=True)
 class Decoding:
     """How a map is to be decoded. class_name: of the mask. rule: how colours are read. colours: to paint in. smallest:
-    share of the map, 0..1, below which a piece is a speck."""
+    share of the map, 0..1, below which a piece is a speck. palette: name of that of the maps; empty: the factor's own,
+    COCO without a factor."""
 
     class_name: str = ""
     rule: palettes.Rule = palettes.Rule.NEAREST
     colours: Colours = Colours.AS_READ
     smallest: float = cleaning.SMALLEST
+    palette: str = ""
 
 
 Decoded = tuple[torch.Tensor, torch.Tensor, torch.Tensor, str, list[Segs]]
@@ -87,7 +92,8 @@ def decode_map(maps: torch.Tensor, factor: Factor | None, wishes: Decoding = Dec
     Raises NotAMapError for pictures that are no maps, ValueError for an unknown class, colours without a table, and a
     variable that cannot be read.
     """
-    library, reader = own.library(), reader_of(factor)
+    library = own.library()
+    reader = _told(reader_of(factor), wishes.palette, library)
     if reader.palette is None:
         return _decode_values(pictures_of(maps), reader, wishes)
     palette, wanted = reader.palette, class_labels(wishes.class_name, reader)
@@ -95,7 +101,7 @@ def decode_map(maps: torch.Tensor, factor: Factor | None, wishes: Decoding = Dec
         table = library.table(palette, wishes.colours)
     except palettes.PaletteError as error:
         raise ValueError(f"colours: {error}. Choose {Colours.AS_READ.value!r}.") from None
-    reading = read_maps(maps, reader, wishes.rule)
+    reading = read_maps(maps, reader, wishes.rule, others=library.all)
     labels = reading.labels
     masked = palette.things if wanted is None else wanted
     regions = [find_regions(one) for one in labels]
@@ -118,6 +124,18 @@ def decode_map(maps: torch.Tensor, factor: Factor | None, wishes: Decoding = Dec
         _dumps(report),
         [to_segs([region for region in one if region.label in masked], size, palette) for one in regions],
     )
+
+
+def _told(reader: Reader, palette: str, library: Library) -> Reader:
+    """The reader of maps that are said to be of another palette, all of whose classes may then occur."""
+    if not palette or (reader.palette is not None and reader.palette.name == palette):
+        return reader
+    if reader.palette is None:
+        raise ValueError(f"palette: {reader.kind.name} maps have no classes; leave it at the factor's own.")
+    try:
+        return replace(reader, palette=library.palette(palette), classes=None)
+    except palettes.PaletteError as error:
+        raise ValueError(f"palette: {error}.") from None
 
 
 def _decode_values(pictures: torch.Tensor, reader: Reader, wishes: Decoding) -> Decoded:

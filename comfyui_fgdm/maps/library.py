@@ -26,6 +26,11 @@ class Library:
         """Names of all palettes, the shipped ones first."""
         return (*palettes.NAMES, *sorted(palette.name for palette in self.palettes))
 
+    @property
+    def all(self) -> tuple[Palette, ...]:
+        """All palettes, in the order of ``names``."""
+        return tuple(self.palette(name) for name in self.names)
+
     def palette(self, name: str) -> Palette:
         """The palette of that name; PaletteError naming the known ones, and files that were left out, otherwise."""
         for palette in self.palettes:

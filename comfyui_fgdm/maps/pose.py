@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import colorsys
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -55,11 +55,13 @@ class Poses:
 
     points: float [B, P, K, 3], K one of ``SIZES``: x and y as fractions of width and height (y down), and a
     confidence; a point is drawn if its confidence is above 0. Pad pictures of fewer people with zeros.
+    bold: how many times thicker than the annotator's its lines are, for pictures too small to show those.
     """
 
     points: torch.Tensor
     height: int
     width: int
+    bold: float = 1.0
 
     def __post_init__(self) -> None:
         p = self.points
@@ -93,7 +95,7 @@ def flip(poses: Poses) -> Poses:
         order += [*range(right, face), *range(left, right), *(face + k for k in _mirrored_face(count - face))]
     points = poses.points[:, :, order].clone()
     points[..., 0] = 1.0 - points[..., 0]
-    return Poses(points, poses.height, poses.width)
+    return replace(poses, points=points)
 
 
 def from_coco(points: torch.Tensor) -> torch.Tensor:
@@ -119,7 +121,7 @@ def _require(points: torch.Tensor, count: int) -> None:
 
 def draw(poses: Poses) -> torch.Tensor:
     """Pictures float32 [B, H, W, 3] in 0..1, in whole 8-bit levels."""
-    scale = min(poses.height, poses.width) / 512
+    scale = poses.bold * min(poses.height, poses.width) / 512
     pictures = []
     for people in poses.points.detach().double().cpu():
         canvas = _Canvas(poses.height, poses.width)

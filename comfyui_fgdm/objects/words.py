@@ -218,8 +218,8 @@ class _Reader:
             return end, DESCRIBES
         if follows in english.heads:
             return end + 1, ""
-        thing = entry.label in self.palette.things or phrase[-1] in english.kinds
-        if thing and self._thing(end) and follows not in english.list_only and not self._is_bare_list():
+        kind = phrase[-1] in english.kinds or " ".join(phrase) in english.kinds
+        if kind and self._thing(end) and follows not in english.list_only and not self._is_bare_list():
             return end, DESCRIBES
         return end, None
 

@@ -3,15 +3,14 @@ smallness, no node covers another, notes show all of their text in colours that 
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tools import frontend
+from tools.workflow import templates
 
-ROOT = Path(__file__).resolve().parents[2]
-NAMES = sorted(file.stem for file in (ROOT / "workflows").glob("*.json"))
+FILES = templates()
 LEAST_CONTRAST = 4.5  # of text, WCAG 2 level AA
 
 # Of every note: how much of its text is out of sight, and the least contrast of a piece of its text.
@@ -42,9 +41,9 @@ NOTES = """() => {
 }"""
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", sorted(FILES))
 def test_a_template_can_be_read_where_it_opens(page: Any, name: str) -> None:
-    frontend.template(page, name)
+    frontend.template(page, FILES[name].stem)
     assert not page.evaluate("() => app.canvas.low_quality"), (
         "too small: the classic renderer draws no text at this zoom"
     )

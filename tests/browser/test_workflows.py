@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tools import frontend
-from tools.workflow import runs_as_shipped
+from tools.workflow import runs_as_shipped, templates
 
-ROOT = Path(__file__).resolve().parents[2]
-WORKFLOWS = sorted(file.stem for file in (ROOT / "workflows").glob("*.json") if runs_as_shipped(file.stem))
-OTHERS = sorted(file.stem for file in (ROOT / "workflows").glob("*.json") if not runs_as_shipped(file.stem))
+FILES = templates()
+WORKFLOWS = sorted(name for name in FILES if runs_as_shipped(name))
+OTHERS = sorted(name for name in FILES if not runs_as_shipped(name))
 MAIN = "fgdm_best_of_10"
 
 # Sizes "width x height" of the pictures a node shows: in the page in Nodes 2.0, drawn by the node itself on the classic canvas.
@@ -49,7 +48,7 @@ def assert_nothing_is_missing(page: Any) -> None:
 
 @pytest.mark.parametrize("name", WORKFLOWS)
 def test_template_opens_runs_and_shows_chart_and_image(page: Any, renderer: str, name: str, api_workflow: Any) -> None:
-    frontend.template(page, name)
+    frontend.template(page, FILES[name].stem)
     assert_nothing_is_missing(page)
     page.evaluate(OTHER_SEEDS, renderer)  # what the server has cached is not put out again
     assert frontend.run(page) == "success"
@@ -84,7 +83,7 @@ def test_a_map_of_ones_own_is_shown(name: str, api_workflow: Any) -> None:
 @pytest.mark.parametrize("name", [MAIN, *OTHERS])
 def test_the_graph_as_drawn_is_the_shipped_api_prompt(page: Any, api_workflow: Any, name: str) -> None:
     """What the page would queue equals the API twin, node for node, even while the model files are missing."""
-    frontend.template(page, name)
+    frontend.template(page, FILES[name].stem)
     queued = page.evaluate("async () => (await app.graphToPrompt()).output")
     shipped = api_workflow(name)
     assert sorted(node["class_type"] for node in queued.values()) == sorted(
@@ -98,7 +97,7 @@ def test_the_graph_as_drawn_is_the_shipped_api_prompt(page: Any, api_workflow: A
 
 
 def test_a_saved_graph_opens_again_as_it_was(page: Any) -> None:
-    frontend.template(page, MAIN)
+    frontend.template(page, FILES[MAIN].stem)
     before = page.evaluate("async () => (await app.graphToPrompt()).output")
     page.evaluate("async () => { await app.loadGraphData(app.graph.serialize()) }")
     assert page.evaluate("async () => (await app.graphToPrompt()).output") == before

@@ -157,6 +157,23 @@ def factor(variants):
 
 
 @pytest.fixture(scope="session")
+def same_maps(tiny, factor, comfy_host):
+    """Asserts that pictures are maps of the same candidates sampled in batches of other shapes: equal up to rounding in the
+    precision that the UNet computes in, and with the same labels but for stray pixels."""
+    rounding = 256 * torch.finfo(tiny.model.model.get_dtype_inference()).eps
+    palettes = comfy_host.engine("comfyui_fgdm.maps.palettes")
+
+    def labels(maps):
+        return palettes.decode(maps.float().cpu(), palettes.get(factor.info.palette), factor.info.classes)
+
+    def check(found, expected):
+        torch.testing.assert_close(found, expected, atol=rounding, rtol=0)
+        assert (labels(found) != labels(expected)).float().mean() <= 1e-3
+
+    return check
+
+
+@pytest.fixture(scope="session")
 def factor_folder(comfy_host) -> Path:
     folder = comfy_host.base / "models" / "fgdm_factors"
     folder.mkdir(parents=True, exist_ok=True)

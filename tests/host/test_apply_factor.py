@@ -222,11 +222,9 @@ def test_low_rank_deltas_change_the_base_by_up_times_down(tiny, make_factor, low
         torch.testing.assert_close(found.float(), value, atol=1e-3, rtol=1e-3)
 
 
-@pytest.mark.parametrize(("batch", "seen"), [(1, 1), (2, 4), (4, 4)])
-def test_the_adapter_runs_once_for_both_halves_of_the_guidance(
-    tiny, random_factor, comfy_host, monkeypatch, batch, seen
-):
-    """With and without the prompt they are the same noisy latents. Batches of two and three are computed whole."""
+@pytest.mark.parametrize("batch", [1, 2, 3])
+def test_the_adapter_runs_once_for_both_halves_of_the_guidance(tiny, random_factor, comfy_host, monkeypatch, batch):
+    """With and without the prompt they are the same noisy latents."""
     network, rows = random_factor.patcher.model, []
     forward = type(network).forward
 
@@ -236,7 +234,7 @@ def test_the_adapter_runs_once_for_both_halves_of_the_guidance(
 
     monkeypatch.setattr(type(network), "forward", spy)
     once = tiny.sample(tiny.apply(random_factor), batch=batch, steps=2)
-    assert rows == [seen, seen]
+    assert rows == [batch, batch]
     monkeypatch.setattr(
         comfy_host.engine("comfyui_fgdm.host.models.apply"),
         "shared_rows",

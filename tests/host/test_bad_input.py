@@ -170,17 +170,20 @@ def photo():
     return torch.stack([ramp.expand(32, 32), ramp[:, None].expand(32, 32), torch.full((32, 32), 0.95)], -1)[None]
 
 
-def test_photo_given_as_a_map(comfy_host, factor, photo, caplog):
+def test_photo_given_as_a_map(comfy_host, factor, photo):
+    """With a factor as well as without: what drew a map cannot be told from a photo."""
     objects = comfy_host.call("FGDM_Objects", text="dog", mode="auto")[0]
-    with pytest.raises(ValueError, match="maps: 1 of 1 pictures .* near no colour of the palette"):
-        comfy_host.call("FGDM_BestOfN", maps=photo, objects=objects, keep=1, min_area=0.001, erode=1)
-    with pytest.raises(ValueError, match="not photos"):
-        comfy_host.call("FGDM_DecodeMap", maps=photo, class_name="")
-    with caplog.at_level(logging.WARNING):
-        out = comfy_host.call(
-            "FGDM_BestOfN", maps=photo, objects=objects, factor=factor, keep=1, min_area=0.001, erode=1
-        )
-    assert out[2] == 0.0 and "no segmentation maps" in caplog.text
+    tone = torch.linspace(0.2, 0.8, 64)  # soft tones of all kinds: each is near a colour of COCO, few are on one
+    across, down = tone.expand(64, 64), tone[:, None].expand(64, 64)
+    haze = torch.stack([across, down, 0.5 * (1 - across) + 0.3 * down], -1)[None]
+    for picture in (photo, haze):
+        for given in (None, factor):
+            with pytest.raises(ValueError, match="maps: 1 of 1 pictures .* no segmentation maps .* not photos"):
+                comfy_host.call(
+                    "FGDM_BestOfN", maps=picture, objects=objects, factor=given, keep=1, min_area=0.001, erode=1
+                )
+            with pytest.raises(ValueError, match="not photos"):
+                comfy_host.call("FGDM_DecodeMap", maps=picture, class_name="", factor=given)
 
 
 def test_a_single_photo_among_maps_is_named_in_the_log(comfy_host, photo, caplog):

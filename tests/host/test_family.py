@@ -129,3 +129,36 @@ def test_registering_twice_changes_nothing(comfy_host):
     before = list(comfy.supported_models.models)
     comfy_host.engine("comfyui_fgdm.host.models.family").register()
     assert comfy.supported_models.models == before
+
+
+@torch.no_grad()
+def test_a_wider_unet_of_two_levels_is_the_family_s_too(comfy_host, tmp_path):
+    """The recipe in training has another shape of UNet: the host builds it, its image factor and its factor's place."""
+    import comfy.controlnet
+    import comfy.sd
+
+    from comfyui_fgdm.iconworld.family import autoencoder, control, export, networks, parts, recipes
+
+    torch.manual_seed(0)
+    config = recipes.TIDY.unet
+    assert config != networks.UNET
+    base = parts.Base(config).eval()
+    torch.nn.init.normal_(base.unet.out[2].weight, std=0.1)
+    file, hints = tmp_path / "base.safetensors", tmp_path / "image.safetensors"
+    export.write(file, export.base_state(autoencoder.Autoencoder(), base.text, base.unet), {})
+    whole = control.WholeControl(base)
+    for layer in whole.control.zero_convs:
+        torch.nn.init.normal_(layer[0].weight, std=0.1)
+    export.write(hints, whole.state(), {})
+    model, clip, vae = comfy.sd.load_checkpoint_guess_config(str(file))[:3]
+    assert (model.model.diffusion_model.model_channels, vae.latent_channels) == (96, 12)
+    x, t = torch.randn(2, 12, 16, 16), torch.tensor([500, 10])
+    context = base.text(torch.randint(3, 100, (2, 48)))
+    out = model.model.diffusion_model.float()(x, t, context=context)
+    torch.testing.assert_close(out, base.unet(x, t, context), atol=5e-3, rtol=5e-3)
+    net, hint = comfy.controlnet.load_controlnet(str(hints)).control_model.float(), torch.rand(2, 3, 128, 128)
+    found = net(x, hint, t, context)
+    expected, last = whole.control(x, whole.control.input_hint_block(hint), t, context)
+    for one, wanted in zip((*found["output"], *found["middle"]), (*expected, last), strict=True):
+        torch.testing.assert_close(one, wanted, atol=5e-3, rtol=5e-3)
+    assert clip.tokenize("a dog")

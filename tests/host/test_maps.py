@@ -143,6 +143,30 @@ def test_maps_of_another_palette(comfy_host, coco, labels, tiny, make_factor):
         comfy_host.call("FGDM_DecodeMap", maps=picture, factor=face, colours="COCO")
 
 
+def test_maps_of_a_palette_that_nobody_named_are_refused_by_its_name(comfy_host, coco, dog_and_bicycle, factor):
+    """An ADE20K map, read as COCO, would hold a railroad, a horse and a microwave."""
+    ade = coco.palettes.get("ade20k150")
+    drawn = torch.full((1, 40, 32), ade.index("sky"))
+    drawn[:, 20:], drawn[:, 25:35, 5:15] = ade.index("grass"), ade.index("car")
+    picture = coco.palettes.encode(drawn, ade)
+    for given in (None, factor):
+        with pytest.raises(
+            ValueError, match="maps: the colours .* of the palette 'ade20k150', but .* read as 'coco183'"
+        ):
+            comfy_host.call("FGDM_DecodeMap", maps=picture, factor=given)
+        with pytest.raises(ValueError, match="maps: the colours .* of the palette 'ade20k150'"):
+            comfy_host.call(
+                "FGDM_BestOfN", maps=picture, objects=dog_and_bicycle, factor=given, keep=1, min_area=0.001, erode=1
+            )
+        told = comfy_host.call("FGDM_DecodeMap", maps=picture, factor=given, class_name="car", palette="ade20k150")
+        assert torch.equal(told[0], picture) and torch.equal(told[1], (drawn == ade.index("car")).float())
+        assert {c["name"] for c in json.loads(told[3])["maps"][0]["classes"]} == {"sky", "grass", "car"}
+    with pytest.raises(ValueError, match="of the palette 'ade20k150', but .* read as 'cityscapes19'"):
+        comfy_host.call("FGDM_DecodeMap", maps=picture, palette="cityscapes19")
+    with pytest.raises(ValueError, match="palette: unknown palette 'mine'"):
+        comfy_host.call("FGDM_DecodeMap", maps=picture, palette="mine")
+
+
 def test_prompts_saved_before_the_options_still_run(comfy_host):
     prompt = {
         "1": {"class_type": "EmptyImage", "inputs": {"width": 16, "height": 16, "batch_size": 2, "color": 0}},

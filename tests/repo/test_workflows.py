@@ -10,27 +10,41 @@ import pytest
 from PIL import Image
 
 from tools import blueprint
-from tools.workflow import model_files, runs_as_shipped
+from tools.workflow import model_files, runs_as_shipped, templates
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = sorted((ROOT / "workflows").glob("*.json"))
-NAMES = [file.stem for file in FILES]
+FILES = templates()
+NAMES = sorted(FILES)  # of the API twins
 NOTES = {"Note", "MarkdownNote"}
 WEIGHTS = ROOT / "comfyui_fgdm" / "data" / "weights"
 
 
 def load(name: str, api: bool = False) -> Any:
-    folder = ROOT / "workflows" / ("api" if api else "")
-    return json.loads((folder / f"{name}.json").read_text("utf-8"))
+    file = ROOT / "workflows" / "api" / f"{name}.json" if api else FILES[name]
+    return json.loads(file.read_text("utf-8"))
 
 
 def test_the_main_workflow_is_there() -> None:
     assert "fgdm_best_of_10" in NAMES
 
 
+def test_names_say_what_a_workflow_does_and_in_which_order_to_try_them() -> None:
+    """The template browser shows a file's name as its title and as its description."""
+    assert sorted(file.stem for file in (ROOT / "workflows").glob("*.json")) == sorted(
+        file.stem for file in FILES.values()
+    )
+    ours = [file.stem for name, file in FILES.items() if runs_as_shipped(name)]
+    others = [file.stem for name, file in FILES.items() if not runs_as_shipped(name)]
+    for stems, begin in ((ours, ""), (others, "SD15 ")):
+        assert [stem.split(" ")[: 2 if begin else 1] for stem in sorted(stems)] == [
+            [*begin.split(), str(number)] for number in range(1, len(stems) + 1)
+        ]
+        assert all(len(stem.removeprefix(begin).split()) >= 5 for stem in stems)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_thumbnail_is_a_small_jpeg(name: str) -> None:
-    file = ROOT / "workflows" / f"{name}.jpg"
+    file = FILES[name].with_suffix(".jpg")
     with Image.open(file) as picture:
         assert picture.format == "JPEG"
         assert min(picture.size) >= 128

@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from PIL import Image
@@ -39,9 +40,10 @@ def test_templates_are_offered(live_server: Server) -> None:
     offered = live_server.client.get("/api/workflow_templates")[PACK_FOLDER]
     assert sorted(offered) == sorted(file.stem for file in (ROOT / "workflows").glob("*.json"))
     for name in offered:
-        served = live_server.client.get(f"/api/workflow_templates/{PACK_FOLDER}/{name}.json")
+        place = f"/api/workflow_templates/{PACK_FOLDER}/{quote(name)}"
+        served = live_server.client.get(f"{place}.json")
         assert served == json.loads((ROOT / "workflows" / f"{name}.json").read_text("utf-8"))
-        thumbnail = live_server.client.get_bytes(f"/api/workflow_templates/{PACK_FOLDER}/{name}.jpg")
+        thumbnail = live_server.client.get_bytes(f"{place}.jpg")
         assert thumbnail == (ROOT / "workflows" / f"{name}.jpg").read_bytes()
 
 

@@ -23,6 +23,7 @@ PETS: dict[str, Any] = {
         {"index": 1, "name": "dog", "rgb": [255, 0, 0]},
         {"index": 2, "name": "cat", "rgb": [0, 0, 255]},
     ],
+    "synonyms": {"dog": ["puppy"], "dog|cat": ["pet"]},
 }
 TABLE = {"name": "t", "from": "pets", "to": "ade20k150", "classes": {"dog": "animal", "cat": None}}
 DIGITS = "9" * 5000
@@ -99,7 +100,7 @@ def check(folder: Path, data: bytes) -> str:
 
 
 @settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
 )
 @given(data=st.one_of(damaged(), st.binary(max_size=40)))
 def test_whatever_is_in_a_file_it_is_used_or_left_out(tmp_path: Path, data: bytes) -> None:

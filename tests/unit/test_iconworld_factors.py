@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -11,7 +12,9 @@ from comfyui_fgdm.iconworld.family.autoencoder import PatchEncoder
 from comfyui_fgdm.iconworld.family.networks import ControlNet
 from comfyui_fgdm.iconworld.family.parts import Base
 from comfyui_fgdm.iconworld.measure import evaluate_below
+from comfyui_fgdm.iconworld.world import people as people_of
 from comfyui_fgdm.iconworld.world.scenes import World
+from comfyui_fgdm.maps import pose
 from comfyui_fgdm.training import objective
 from tools.toy_icons import toy_bank
 
@@ -107,3 +110,25 @@ def test_order_of_pixel_pairs() -> None:
     assert evaluate_below.right_order(0.2 * true + 0.3, true) == 1, "order, not scale"
     noise = torch.rand(64, 64, generator=torch.Generator().manual_seed(0))
     assert evaluate_below.right_order(noise, true) == pytest.approx(0.5, abs=0.05)
+
+
+def test_joints_and_lines_that_are_found() -> None:
+    people = np.stack([p for look in (0, 8) for p in [people_of.draw(look)[1]]])
+    points = torch.from_numpy(np.dstack([people * 0.5 + [[[0.05, 0.3]], [[0.5, 0.3]]], np.ones((2, 18, 1))])).float()
+    drawn = {
+        shift: pose.draw(pose.Poses(points[None] + torch.tensor([shift, 0.0, 0.0]), 128, 128, 2.0))[0]
+        for shift in (0.0, 0.02, 0.2)
+    }
+    joints = evaluate_below.joints_found
+    assert joints(drawn[0.0], drawn[0.0]) == 1 and joints(drawn[0.02], drawn[0.0]) > 0.9
+    assert joints(drawn[0.2], drawn[0.0]) < 0.5 and joints(torch.zeros(128, 128, 3), drawn[0.0]) == 0
+    assert joints(drawn[0.0], torch.zeros(128, 128, 3)) == 1, "nobody to be found"
+    thin, thick = (pose.draw(pose.Poses(points[None], 128, 128, bold))[0].amax(2).gt(0).sum() for bold in (1.0, 2.0))
+    assert thick > 1.6 * thin
+    cross = torch.zeros(32, 32)
+    cross[16], cross[:, 16] = 1, 1
+    lines = evaluate_below.lines_found
+    assert lines(cross, cross) == lines(cross.roll(1, 0), cross) == 1
+    assert (
+        lines(cross.roll((4, 4), (0, 1)), cross) == pytest.approx(2 * 3 / 63, abs=0.15) and lines(0 * cross, cross) == 0
+    )

@@ -25,11 +25,6 @@ TEXT_WIDTHS = {"sd15": 768, "iconworld": 128}
 """Width of the encoded prompt by base family. Stable Diffusion 2.x differs from 1.x in nothing else that an adapter meets."""
 
 
-ROWS = 4
-"""Least rows of a shared call for a batch of several: fewer are rounded otherwise by some kernels, and a candidate is to have
-the same bytes in any batch of candidates."""
-
-
 class FactorMismatchError(ValueError):
     """The factor was trained for another kind of base model."""
 
@@ -94,7 +89,7 @@ def shared_rows(network, source: torch.Tensor, emb: torch.Tensor | None, chunks:
         )
 
     rows = len(source) // chunks
-    if chunks == 1 or 1 < rows < ROWS or not (alike(source) and alike(emb)):
+    if chunks == 1 or not (alike(source) and alike(emb)):
         return network(source, emb)
     return [f.repeat(chunks, 1, 1, 1) for f in network(source[:rows], None if emb is None else emb[:rows])]
 

@@ -107,11 +107,12 @@ PREVIEW_BIAS = [-0.0531, 0.1499, 0.0153]
 
 
 class IconWorld(comfy.supported_models.SD15):
-    """The icon-world family: an SD 1.x layout at small width, v-prediction."""
+    """The icon-world family: an SD 1.x layout at small width, v-prediction. It is known by its prompts' width and its
+    latents' channels, so that recipes may choose the shape of the UNet."""
 
     unet_config = {
         "context_dim": 128,
-        "model_channels": 64,
+        "in_channels": 12,
         "use_linear_in_transformer": False,
         "adm_in_channels": None,
         "use_temporal_attention": False,

@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from scipy import ndimage
 from torch import Tensor
+from torch.nn import functional as F
 
-from ...maps import kinds
+from ...maps import kinds, pose
 from ..family import judge as judges
 from ..family import shipped
 from ..family.autoencoder import PatchEncoder
@@ -43,9 +45,43 @@ def angle(found: Tensor, true: Tensor) -> float:
     return float(torch.rad2deg(torch.acos((found * true).sum(-1).clamp(-1, 1))).mean())
 
 
+def lines_found(found: Tensor, true: Tensor) -> float:
+    """Share of the true lines' pixels with a line of the other sketch within one pixel; both H x W. 1 without lines."""
+    near = F.max_pool2d(found[None, None], 3, 1, 1)[0, 0] > 0.5
+    lines = true > 0.5
+    return float(near[lines].float().mean()) if lines.any() else 1.0
+
+
+def _joints(picture: Tensor) -> list[np.ndarray]:
+    """For each of the body's joints where its colour is found: N x 2 centres (x, y) in pixels. picture: H x W x 3."""
+    colours = torch.tensor(pose.COLOURS).float() / 255
+    rivals = torch.cat([colours, colours * 0.6, torch.zeros(1, 3)])  # joints, limbs, background
+    nearest = torch.cdist(picture.reshape(-1, 3), rivals).argmin(1).view(picture.shape[:2]).numpy()
+    result = []
+    for joint in range(len(colours)):
+        pieces = np.zeros(nearest.shape, np.int32)
+        ndimage.label(nearest == joint, output=pieces)
+        count = int(pieces.max())
+        centres = np.array(ndimage.center_of_mass(nearest == joint, pieces, range(1, count + 1))).reshape(count, 2)
+        result.append(centres[:, ::-1])
+    return result
+
+
+def joints_found(found: Tensor, true: Tensor) -> float:
+    """Share of the true map's joints with a piece of their colour in the other map within a sixteenth of the picture (8 of
+    128 pixels); both pictures H x W x 3. 1 without people."""
+    near = []
+    for wanted, got in zip(_joints(true), _joints(found), strict=True):
+        for centre in wanted:
+            near.append(len(got) and np.linalg.norm(got - centre, axis=1).min() <= len(true) / 16)
+    return float(np.mean(near)) if near else 1.0
+
+
 SCORES: dict[str, dict[str, Callable[[Tensor, Tensor], float]]] = {
     "depth": {"order": right_order},
     "normal": {"angle": angle},
+    "sketch": {"lines": lines_found},
+    "pose": {"joints": joints_found},
 }
 """What is measured of a variable's values beside their error, by name."""
 

@@ -40,7 +40,7 @@ def _pose(scene: Scene) -> Poses:
     size = len(scene.labels)
     people = list(truth.joints(scene).values())
     points = np.stack(people) / (size, size, 1) if people else np.zeros((0, BODY, 3))
-    return Poses(torch.from_numpy(points).float()[None], size, size)
+    return Poses(torch.from_numpy(points).float()[None], size, size, bold=2.0)
 
 
 TRUTHS: dict[str, Truth] = {
