@@ -50,6 +50,8 @@ class JointRun:
             if isinstance(node, Given) and any(node.name in one.reads for one in nodes)
         }
         self.active: dict[int, Any] = {}  # of each base the MODEL whose patches it carries now
+        self.resident: list[Any] = []  # the models of all variables, and the memory that their evaluation needs
+        self.room: tuple[float, ...] = (0.0, 0.0)
         self.shared: dict[str, together.Shared] = {}
         self.apart = False  # once memory was short
 
@@ -73,7 +75,7 @@ class JointRun:
         try:
             for voice in self.voices.values():
                 voice.turn.resume()  # to its first question
-            self.load(decoder=True)
+            self.load()
             while waiting := [voice for voice in self.voices.values() if not voice.turn.done]:
                 self._round(waiting, callback)
             return [
@@ -147,21 +149,24 @@ class JointRun:
         self.pictures.show(hint, lambda: parent.scaled_out(self.values[hint.parent].x0.float()), step)
         self.load()  # decoding may have taken the room of the others
 
-    def load(self, decoder: bool = False) -> None:
-        """Load the models of all variables at once, with room for the largest evaluation; what is loaded stays where it is.
-        Before the first step (each has asked for its own by then), and after anything else that may have loaded models. decoder:
-        the VAE as well; later it stays where there is room for it."""
-        voices = [voice for voice in self.voices.values() if not voice.turn.done]
-        bases = {id(voice.model_patcher.model): voice.model_patcher for voice in voices}
-        others = [model for voice in voices for model in voice.loaded_models]
-        if decoder and self.vae is not None and any(self.hints.values()):
-            others.append(self.vae.patcher)
-        unique = {id(model.model): model for model in others if id(model.model) not in bases}
-        needed = [(voice.memory, voice.least_memory) for voice in voices]
-        if voices:
-            most, least = (max(amounts) for amounts in zip(*needed, strict=True))
-            models = [*bases.values(), *unique.values()]
-            comfy.model_management.load_models_gpu(models, memory_required=most, minimum_memory_required=least)
+    def load(self) -> None:
+        """Load the models of all variables at once, with room for the largest evaluation: before the first step (each has
+        asked for its own by then), and again after anything else that may have taken their place. The VAE is loaded with them
+        the first time, later it stays where there is room."""
+        first = not self.resident
+        if first:
+            voices = [voice for voice in self.voices.values() if not voice.turn.done]
+            if not voices:
+                return
+            bases = {id(voice.model_patcher.model): voice.model_patcher for voice in voices}
+            others = {id(model.model): model for voice in voices for model in voice.loaded_models}
+            self.resident = [*bases.values(), *(others[key] for key in others if key not in bases)]
+            self.room = tuple(map(max, zip(*((voice.memory, voice.least_memory) for voice in voices), strict=True)))
+        decoder = [self.vae.patcher] if first and self.vae is not None and any(self.hints.values()) else []
+        most, least = self.room
+        comfy.model_management.load_models_gpu(
+            [*self.resident, *decoder], memory_required=most, minimum_memory_required=least
+        )
         self.active.clear()
 
     def activate(self, model) -> None:
