@@ -55,7 +55,6 @@ def measure(host, count: int) -> dict[str, list[list[float]]]:
     """Per way of sampling and prompt: map recall, image recall by the judge, share of the map kept, seconds."""
     from comfyui_fgdm.iconworld.family import export, judge
     from comfyui_fgdm.iconworld.measure import evaluate, measuring
-    from comfyui_fgdm.maps import palettes
     from comfyui_fgdm.objects import recall
 
     graphs, joint = host.engine("comfyui_fgdm.host.graph.variables"), host.engine("comfyui_fgdm.host.graph.joint")
@@ -94,7 +93,7 @@ def measure(host, count: int) -> dict[str, list[list[float]]]:
             )[0]  # fmt: skip
             seconds = time.perf_counter() - start
             pictures = [vae.decode(graphs.result(out, graph, which)["samples"]) for which in ("segmentation", "image")]
-            labels = palettes.decode(pictures[0], palettes.COCO, factor.info.classes)
+            labels = factor.reader.read(pictures[0].float())
             seen = read((pictures[1] * 255).round() / 255)
             scores = [float(recall.score(found, prompt.query).recall[0]) for found in (labels, seen)]
             rows[name].append([*scores, float((labels == seen).float().mean()), seconds])

@@ -10,6 +10,7 @@ import comfy.model_management
 import torch
 
 from ..maps import palettes
+from ..maps.library import Library
 from ..maps.likeness import is_map, looks_like
 from ..maps.reader import COCO_MAPS, Reader
 from ..maps.regions import Region
@@ -34,6 +35,13 @@ class MapReading:
 def reader_of(factor: Factor | None) -> Reader:
     """What reads the maps of a factor; without one, any segmentation map of COCO classes."""
     return COCO_MAPS if factor is None else factor.reader
+
+
+def reader_by_looks(maps: torch.Tensor, library: Library) -> Reader:
+    """What reads an IMAGE batch of given maps, of which nothing is known: as COCO's, unless they look clearly more like
+    maps of another palette."""
+    other = looks_like(pictures_of(maps[..., :3]), palettes.COCO, library.all)
+    return COCO_MAPS if other is None else replace(COCO_MAPS, palette=other)
 
 
 def scored_reader(factor: Factor | None, query: ObjectQuery | None = None) -> Reader:

@@ -102,6 +102,8 @@ def train_part(part: str, folder: Path, recipe: Recipe, seconds: float, threads:
     seed = recipe.seed_of(part)
     torch.manual_seed(seed)
     module, loss_of = build(part, folder, recipe)
+    if recipe.bf16:
+        loss_of = torch.autocast(loop.device().type, torch.bfloat16)(loss_of)
     # torch documents memory_format together with a device, its stubs do not
     module.to(loop.device(), memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     for record in loop.train(part, module, loss_of, recipe.budgets[part], folder, seed=seed, stop_after=seconds):

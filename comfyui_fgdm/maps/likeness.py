@@ -10,7 +10,7 @@ average all pixels of a clean map, .5 of one with noise of 4 levels, .17 with 8;
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 
@@ -26,6 +26,9 @@ CLEARLY = 0.2
 MOST = 0.75
 """Share of pixels that have to match a colour of another palette, so that a few classes in common are not enough."""
 
+SOME = 0.1
+"""Share of pixels that have to match a class of it other than void."""
+
 BY_CHANCE = 2.0
 """Likeness, in units of that of pixels of random colours, below which a picture is no map of a palette."""
 
@@ -38,14 +41,14 @@ _PIXELS = 4096  # of a picture that are looked at
 def likeness(pictures: torch.Tensor, palette: Palette) -> torch.Tensor:
     """How much pictures float32 [B, H, W, 3] in 0..1 look like maps of a palette: the share of pixels that are within 1,
     4 and 8 levels of one of its colours, averaged; float32 [B] in 0..1."""
-    return _matching(pictures, palette).mean(1)
+    return _matching(pictures, palette, palette.readable()).mean(1)
 
 
-def _matching(pictures: torch.Tensor, palette: Palette) -> torch.Tensor:
-    """The share of pixels that are within each of ``LEVELS`` of a colour, float32 [B, 3]."""
+def _matching(pictures: torch.Tensor, palette: Palette, classes: Sequence[int]) -> torch.Tensor:
+    """The share of pixels that are within each of ``LEVELS`` of the colour of one of the classes, float32 [B, 3]."""
     pixels = torch.nan_to_num(pictures.flatten(1, 2), nan=0.0).clamp(0.0, 1.0) * 255.0
     step = pixels.shape[1] // _PIXELS | 1  # odd, so that it visits all columns
-    table = colours(palette, palette.readable())
+    table = colours(palette, classes)
     nearest = [torch.cdist(picture, table, p=float("inf")).amin(1) for picture in pixels[:, ::step]]
     return torch.stack([torch.stack([(one < at).float().mean() for at in _reach()]) for one in nearest])
 
@@ -81,11 +84,14 @@ def _coverage(palette: Palette) -> float:
 
 def looks_like(pictures: torch.Tensor, read_as: Palette, others: Iterable[Palette]) -> Palette | None:
     """The palette that all of these pictures look clearly more like than the one they are to be read with; None if
-    there is none."""
+    there is none. A picture in nothing but the colour of void looks like no palette."""
     own, best = likeness(pictures, read_as), None
     for palette in others:
-        matching = _matching(pictures, palette)
+        matching = _matching(pictures, palette, palette.readable())
         score = matching.mean(1)
-        if ((matching[:, -1] >= MOST) & (score >= own + CLEARLY)).all() and (best is None or score.mean() > best[0]):
+        if not ((matching[:, -1] >= MOST) & (score >= own + CLEARLY)).all() or (best and score.mean() <= best[0]):
+            continue
+        classes = [label for label in palette.readable() if label != palette.void]
+        if classes and (_matching(pictures, palette, classes)[:, -1] >= SOME).all():
             best = score.mean(), palette
     return None if best is None else best[1]

@@ -14,6 +14,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from .optimisers import Optimiser, make
+
 Model = TypeVar("Model", bound=nn.Module)
 
 
@@ -21,7 +23,8 @@ Model = TypeVar("Model", bound=nn.Module)
 class Budget:
     """samples: the length of the schedule; batch; lr: the peak, after `warmup` steps, cosine to zero; ema: decay (0: none);
     save_every: seconds between checkpoints; restart: after so many samples the rate has reached zero and starts anew from
-    the peak (0: one cosine over all samples)."""
+    the peak (0: one cosine over all samples); hold: share of the schedule, after the warm-up, in which the rate stays at its
+    peak before it falls; optimiser: see there."""
 
     samples: int
     batch: int
@@ -31,17 +34,20 @@ class Budget:
     weight_decay: float = 0.01
     save_every: float = 120.0
     restart: int = 0
+    hold: float = 0.0
+    optimiser: Optimiser = Optimiser.ADAMW
 
     @property
     def steps(self) -> int:
         return self.samples // self.batch
 
     def rate(self, step: int) -> float:
-        """Learning rate of a step: linear warm-up, then cosine to zero; once more after `restart`."""
+        """Learning rate of a step: linear warm-up, then (after `hold`) cosine to zero; once more after `restart`."""
         again = self.restart // self.batch
         begin, end = (again, self.steps) if step >= again else (0, again)
         warm = min(1.0, (step - begin + 1) / self.warmup)
-        return self.lr * warm * 0.5 * (1 + math.cos(math.pi * (step - begin) / (end - begin)))
+        falling = max(0.0, step - begin - self.hold * (end - begin))
+        return self.lr * warm * 0.5 * (1 + math.cos(math.pi * falling / ((1 - self.hold) * (end - begin))))
 
 
 def device() -> torch.device:
@@ -90,7 +96,7 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     file, log = folder / f"{name}.pt", folder / f"{name}.log.jsonl"
     parameters = [p for p in model.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(parameters, lr=budget.lr, betas=(0.9, 0.99), weight_decay=budget.weight_decay)
+    optimiser = make(budget.optimiser, model, budget.lr, budget.weight_decay)
     ema = Ema(model, budget.ema)
     steps, step, spent = budget.steps, 0, 0.0
     if file.exists():

@@ -82,6 +82,9 @@ def test_a_given_map_is_converted_where_ade20k_is_asked_for(setup, picture, show
     ade = palettes.get("ade20k150")
     expected = conversion.convert(labels, conversion.table_between(palettes.COCO, ade))
     torch.testing.assert_close(shown[-1][1].float(), palettes.encode(expected, ade))
+    there = setup.graphs.Given("segmentation", image=palettes.encode(expected, ade))  # it is in these colours already
+    setup.run(setup.graph(there, picture("segmentation", "ADE20K")), steps=1)
+    torch.testing.assert_close(shown[-1][1].float(), palettes.encode(expected, ade))
 
 
 @pytest.mark.parametrize("mode", ["joint", "sequential"])

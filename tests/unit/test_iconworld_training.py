@@ -213,6 +213,9 @@ def test_the_rate_falls_to_zero_and_starts_anew():
     assert rates[70] == pytest.approx(1.0), "half-way down the second cosine"
     once = loop.Budget(samples=8 * 100, batch=8, lr=2.0, warmup=4)
     assert once.rate(50) == pytest.approx(1.0)
+    held = loop.Budget(samples=8 * 100, batch=8, lr=2.0, warmup=4, hold=0.8)
+    assert [held.rate(step) for step in (4, 40, 80)] == [2.0] * 3 and held.rate(90) == pytest.approx(1.0)
+    assert held.rate(99) < 0.02
 
 
 def test_worn_maps_are_clean_or_soft_or_void_at_borders():
@@ -489,3 +492,19 @@ def test_attention_written_out_is_the_fused_one(monkeypatch):
         torch.testing.assert_close(plain.float(), fused, atol=3e-2, rtol=3e-2)
         first = torch.softmax(q[0, 0] @ k[0, 0].T / 8**0.5, -1)[0] @ v[0, 0]
         torch.testing.assert_close(fused[0, 0, 0], v[0, 0, 0] if causal else first, atol=1e-5, rtol=1e-4)
+
+
+def test_reduced_precision_gives_the_same_loss_to_its_rounding(shard_folder):
+    from comfyui_fgdm.iconworld.family import parts
+    from comfyui_fgdm.iconworld.family.networks import UNetConfig
+
+    torch.manual_seed(0)
+    base = Base(UNetConfig(channels=32, mult=(1, 2), attention=(False, True)))
+    nn.init.normal_(base.unet.out[2].weight, std=0.1)
+    loss_of = parts.base_loss(base, shards.read_shards(shard_folder[0], ["image"]), 8, late=True)
+    exact, _ = loss_of(0, torch.Generator().manual_seed(0))
+    reduced, _ = torch.autocast("cpu", torch.bfloat16)(loss_of)(0, torch.Generator().manual_seed(0))
+    assert reduced.dtype == torch.float32 and reduced.item() != exact.item()
+    assert reduced.item() == pytest.approx(exact.item(), rel=0.02)
+    reduced.backward()
+    assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in base.parameters())

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from comfyui_fgdm.maps import palettes
 from comfyui_fgdm.objects import recall, words
 from comfyui_fgdm.objects.recall import PresenceRule, Scores
 from comfyui_fgdm.objects.words import ObjectItem, ObjectQuery, ObjectsError
@@ -144,11 +145,11 @@ def test_best_of_n_never_gets_worse_with_more_maps() -> None:
     assert values == sorted(values) and values[-1] > values[0]
 
 
-@pytest.mark.parametrize("k", [0, -1, 4])
-def test_best_refuses_to_keep_what_is_not_there(k: int) -> None:
+def test_best_refuses_to_keep_what_is_not_there() -> None:
     scores = recall.score(torch.zeros(3, 4, 4, dtype=torch.long), query(0))
-    with pytest.raises(ValueError, match=r"1\.\.3"):
-        recall.best(scores, k)
+    for k in (0, -1, 4):
+        with pytest.raises(ValueError, match=r"1\.\.3"):
+            recall.best(scores, k)
 
 
 def test_json_is_plain_and_says_what_was_found() -> None:
@@ -175,9 +176,20 @@ def test_no_objects_or_no_maps_are_refused() -> None:
             recall.score(bad, query(0))
 
 
-@pytest.mark.parametrize(
-    "bad", [{"min_area": -0.1}, {"min_area": 1.5}, {"min_area": float("nan")}, {"erode": -1}, {"erode": 1.5}]
-)
-def test_rules_out_of_range_are_refused(bad: dict) -> None:
-    with pytest.raises(ValueError, match=next(iter(bad))):
-        PresenceRule(**bad)
+def test_rules_out_of_range_are_refused() -> None:
+    for bad in ({"min_area": -0.1}, {"min_area": 1.5}, {"min_area": float("nan")}, {"erode": -1}, {"erode": 1.5}):
+        with pytest.raises(ValueError, match=next(iter(bad))):
+            PresenceRule(**bad)
+
+
+def test_maps_of_another_palette_are_scored_with_its_classes_and_its_void() -> None:
+    """Label 150 is void in ADE20K and a class in COCO."""
+    ade = palettes.get("ade20k150")
+    asked = words.parse("a couch and a unicorn", palette=ade)
+    labels = torch.full((1, 20, 20), ade.void)
+    labels[0, :10, :10], labels[0, 12:, 12:] = ade.index("sofa"), ade.index("wall")
+    scores = recall.score(labels, asked)
+    assert scores.recall.tolist() == [1.0] and scores.spurious_labels == ((ade.index("wall"),),)
+    data = recall.to_json(scores, asked)
+    assert data["palette"] == "ade20k150" and data["summary"] == "1 object: sofa; not counted: unicorn"
+    assert data["maps"][0]["spurious"] == ["wall"]

@@ -15,7 +15,7 @@ from ...maps.reader import PaletteError, VariableError
 from ...sampling.graph import GraphError
 from .. import own
 from ..models.factor import Factor
-from ..reading import reader_of, to_image
+from ..reading import reader_by_looks, reader_of, to_image
 from .variables import Control, Given, Graph, Node, Sampled
 
 MAKING_SIDE = 128
@@ -134,7 +134,7 @@ def _painted(image: torch.Tensor, parent: Node, shown: Shown) -> torch.Tensor:
     factor = _factor_of(parent)
     if shown is Shown.AS_DRAWN or (shown is Shown.CLEAN and factor is None):
         return image
-    reader = reader_of(factor)
+    reader = reader_by_looks(image, own.latest()) if factor is None else reader_of(factor)
     table = own.latest().table(reader.with_classes(), Colours.ADE20K) if shown is Shown.ADE20K else None
     painted = reader.show(image, shown, table)
     return image if painted is image else to_image(painted)

@@ -122,7 +122,7 @@ def judge_loss(judge: Judge, classes: tuple[int, ...], pictures, labels, size: i
             real = blurred(real)
         dy, dx = torch.randint(0, 2, (2,), generator=generator).tolist()  # one of the four pixels of each coarse cell
         truth = truth[:, dy::2, dx::2].contiguous()
-        scores = judge.coarse(real.to(device()))
+        scores = judge.coarse(real.to(device())).float()
         loss = F.cross_entropy(scores, truth.to(device()))
         return loss, {"accuracy": float((scores.argmax(1).cpu() == truth).float().mean())}
 

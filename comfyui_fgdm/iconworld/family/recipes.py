@@ -53,7 +53,8 @@ class Recipe:
     """size: pixels of the training pictures; scenes: how many are drawn; pool: pictures kept for decoder and judge; maps: the
     map variables, parents first; fitted: whose pictures the encoder is fitted to ("image" is the picture itself; twice
     counts twice) and the decoder learns, beside pictures; late: the base's noise is drawn towards the high levels, where the
-    layout is decided; budgets: by part."""
+    layout is decided; bf16: networks run in bfloat16 while they are trained, weights and losses stay in single precision;
+    budgets: by part."""
 
     name: str
     world: World
@@ -66,6 +67,7 @@ class Recipe:
     seed: int = 1
     fitted: tuple[str, ...] = (PICTURE, "segmentation")
     late: bool = False
+    bf16: bool = False
 
     def __post_init__(self) -> None:
         known: list[str] = []
@@ -171,6 +173,7 @@ TIDY = Recipe(
         MapVariable("pose", ("segmentation",)),
     ),
     late=True,
+    bf16=True,
     fitted=(PICTURE, PICTURE, "segmentation", "segmentation", "normal", "sketch"),
     budgets=CPU.budgets
     | {"base": Budget(1_000_000, 64, 1e-3, ema=0.9995)}
