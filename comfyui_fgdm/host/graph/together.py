@@ -63,12 +63,12 @@ def can_share(voice) -> bool:
     plain = voice.node.model
     options = plain.model_options
     inner = options.get("transformer_options", {})
-    nothing = (
+    attached = (
         *(value for key, value in options.items() if key != "transformer_options"),
         *inner.values(), plain.object_patches, plain.injections, plain.attachments, plain.forced_hooks,
         plain.additional_models, *plain.wrappers.values(), *plain.callbacks.values(),
     )  # fmt: skip
-    return not any(nothing)
+    return all(value is None or value is False or (isinstance(value, (dict, list)) and not value) for value in attached)
 
 
 def predict(group: Sequence[Part], timestep: torch.Tensor, sigmas: torch.Tensor) -> dict[str, Shared]:
