@@ -23,8 +23,13 @@ def templates() -> dict[str, Path]:
 
     What the browser shows of a file is its name alone, so that says what the workflow does, and in which order to try them.
     """
-    files = sorted((ROOT / "workflows").glob("*.json"))
-    return {json.loads(file.read_text(encoding="utf-8"))["extra"]["fgdm_api"]: file for file in files}
+    found: dict[str, Path] = {}
+    for file in sorted((ROOT / "workflows").glob("*.json")):
+        name = json.loads(file.read_text(encoding="utf-8"))["extra"].get("fgdm_api")
+        if name is None:
+            raise LookupError(f"{file.name}: write the name of its twin in workflows/api into extra, as fgdm_api")
+        found[name] = file
+    return found
 
 
 def runs_as_shipped(name: str) -> bool:
