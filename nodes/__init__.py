@@ -1,18 +1,26 @@
 """The nodes of the pack, one file for each step of a user's work."""
 
+import logging
+
 from comfy_api.latest import ComfyExtension, io
+
+log = logging.getLogger(__name__)
 
 
 class FGDMExtension(ComfyExtension):
     """Registers the model folders and the tiny model family, and lists the nodes."""
 
     async def on_load(self) -> None:
-        from ..comfyui_fgdm.host import folders, own
-        from ..comfyui_fgdm.host.models import family
-
-        folders.register()
-        own.library()
-        family.register()
+        """Never raises: the host would drop every node. What fails is logged, and the nodes that need it say so."""
+        for what, step in (
+            ("the folders of factors and palettes", _folders),
+            ("palettes of your own", _palettes),
+            ("the tiny model family", _family),
+        ):
+            try:
+                step()
+            except Exception:
+                log.exception("FGDM: %s cannot be used:", what)
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         from .apply_factor import ApplyFactor
@@ -30,3 +38,21 @@ class FGDMExtension(ComfyExtension):
             LoadEmbedded, LoadEmbeddedImageFactor, LoadFactor, ApplyFactor, Objects, SampleMaps, CandidateNoise, BestOfN, DecodeMap,
             GraphFactor, GraphImage, GraphGiven, GraphControl, GraphGuider, GraphResult,
         ]  # fmt: skip
+
+
+def _folders() -> None:
+    from ..comfyui_fgdm.host import folders
+
+    folders.register()
+
+
+def _palettes() -> None:
+    from ..comfyui_fgdm.host import own
+
+    own.library()
+
+
+def _family() -> None:
+    from ..comfyui_fgdm.host.models import family
+
+    family.register()

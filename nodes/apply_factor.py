@@ -16,7 +16,7 @@ class ApplyFactor(io.ComfyNode):
             category=CATEGORY,
             description="Makes a model sample maps of a factor (for example segmentation maps) instead of pictures. "
             "The result is an ordinary MODEL for KSampler and other samplers; the input model stays as it is.",
-            search_aliases=["fg-dm", "factor graph", "segmentation map model"],
+            search_aliases=["fg-dm", "factor graph", "segmentation map model", "depth", "semantic"],
             inputs=[
                 io.Model.Input("model", tooltip="The base model the factor was trained on, as loaded or with LoRAs."),
                 FactorType.Input("factor", tooltip="The factor from Load Factor."),

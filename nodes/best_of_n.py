@@ -15,7 +15,17 @@ class BestOfN(io.ComfyNode):
             category=CATEGORY,
             description="Scores segmentation maps by object recall, the share of the wanted objects that a map holds, "
             "and keeps the best.",
-            search_aliases=["fg-dm", "object recall", "pick best", "rank maps", "prompt compliance"],
+            search_aliases=[
+                "fg-dm",
+                "object recall",
+                "pick best",
+                "rank maps",
+                "prompt compliance",
+                "missing objects",
+                "variations",
+            ],  # fmt: skip
+            is_output_node=True,
+            hidden=[io.Hidden.unique_id],
             inputs=[
                 io.Image.Input("maps", tooltip="The candidate maps, one batch."),
                 ObjectsType.Input("objects", tooltip="The wanted objects, from Objects."),
@@ -58,24 +68,28 @@ class BestOfN(io.ComfyNode):
                 io.Image.Output(
                     "best", display_name="best maps", tooltip="The kept maps, best first, as they came in."
                 ),
-                io.Image.Output("chart", display_name="chart", tooltip="All maps with what each holds, as a picture."),
+                io.Image.Output("chart", display_name="chart", tooltip="All maps, best first, with what each lacks."),
                 io.Float.Output("recall", display_name="recall", tooltip="Recall of the best map, 0 to 1."),
                 io.Int.Output("index", display_name="index", tooltip="Place of the best map in the batch, from 0."),
                 io.String.Output("json", display_name="json", tooltip="All scores as JSON."),
+                io.Image.Output("table", display_name="table", tooltip="The scores of all maps as a table."),
             ],
         )
 
     @classmethod
     @checked
     def execute(cls, maps, objects, keep, min_area, erode, factor=None, seed=None) -> io.NodeOutput:
+        from ..comfyui_fgdm.host.progress import show_text
         from ..comfyui_fgdm.host.reports import score_maps
 
         result = score_maps(maps, objects, factor, seed=seed, keep=keep, min_area=min_area, erode=erode)
+        show_text(result.summary, cls)
         return io.NodeOutput(
             maps[result.best],
             result.chart,
             result.recall,
             result.best[0],
             result.json,
+            result.table,
             ui=ui.PreviewImage(result.chart, cls=cls),
         )

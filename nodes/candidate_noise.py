@@ -16,8 +16,13 @@ class CandidateNoise(io.ComfyNode):
             category=CATEGORY,
             description="Noise for SamplerCustomAdvanced in which every item of the batch has its own seed, so that "
             "each candidate of a search can be made again alone.",
-            search_aliases=["batch seed", "per item noise", "reproducible batch"],
-            inputs=[inputs.seed("Seed of the first candidate; candidate k has the noise of seed + k.")],
+            search_aliases=["batch seed", "per item noise", "reproducible batch", "variations"],
+            inputs=[
+                inputs.seed(
+                    "Seed of the first candidate; candidate k has the noise of seed + k. Control increment goes on by 1, so "
+                    "all candidates but one come again: for new ones choose randomize, or add the size of the batch."
+                )
+            ],
             outputs=[io.Noise.Output("noise", display_name="noise", tooltip="For SamplerCustomAdvanced.")],
         )
 

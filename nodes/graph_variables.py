@@ -54,7 +54,7 @@ class GraphFactor(io.ComfyNode):
             category=f"{CATEGORY}/graph",
             description="Adds a condition variable (segmentation, depth, normal, sketch, pose) to a factor graph: the base "
             "model with a factor. What it is conditioned on stands in the factor file and has to be in the graph too.",
-            search_aliases=["fg-dm", "factor graph", "joint sampling", "condition map"],
+            search_aliases=["fg-dm", "factor graph", "joint sampling", "condition map", "depth", "semantic"],
             inputs=[
                 io.Model.Input("model", tooltip="The plain base model; the factor is applied to it inside."),
                 FactorType.Input("factor", tooltip="The factor from Load Factor."),
@@ -114,7 +114,7 @@ class GraphGiven(io.ComfyNode):
             display_name="Given Variable (FG-DM)",
             category=f"{CATEGORY}/graph",
             description="Adds a condition of your own to a factor graph: a map that is known and not sampled.",
-            search_aliases=["fg-dm", "factor graph", "own map"],
+            search_aliases=["fg-dm", "factor graph", "own map", "composition", "layout"],
             inputs=[
                 io.String.Input("name", default="segmentation", tooltip="Name of the variable that this is."),
                 io.Image.Input("image", optional=True, tooltip="The map as a picture; control nets see it as it is."),

@@ -31,7 +31,7 @@ class LoadEmbedded(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, model_name):
+    def validate_inputs(cls, model_name=""):
         return _known(folders.EMBEDDED_MODELS, "model_name", model_name)
 
     @classmethod
@@ -64,7 +64,7 @@ class LoadEmbeddedImageFactor(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, image_factor_name):
+    def validate_inputs(cls, image_factor_name=""):
         return _known(folders.EMBEDDED_IMAGE_FACTORS, "image_factor_name", image_factor_name)
 
     @classmethod

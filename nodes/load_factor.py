@@ -14,7 +14,7 @@ class LoadFactor(io.ComfyNode):
             display_name="Load Factor (FG-DM)",
             category=CATEGORY,
             description="Loads a condition factor: the small adapter network that makes a base model draw maps.",
-            search_aliases=["fg-dm", "factor graph", "segmentation factor", "map adapter"],
+            search_aliases=["fg-dm", "factor graph", "segmentation factor", "map adapter", "depth", "semantic"],
             inputs=[
                 io.Combo.Input(
                     "factor_name",
@@ -27,13 +27,16 @@ class LoadFactor(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, factor_name):
-        return True if factor_name in folders.factor_names() else folders.missing_factor_message(factor_name)
+    def validate_inputs(cls, factor_name=""):
+        """Of a name written into the node. One that comes by a link is None here and is checked when it is there."""
+        if factor_name is None or factor_name in folders.factor_names():
+            return True
+        return folders.missing_factor_message(factor_name)
 
     @classmethod
-    def fingerprint_inputs(cls, factor_name):
-        stat = folders.factor_path(factor_name).stat()
-        return f"{stat.st_mtime_ns}:{stat.st_size}"
+    def fingerprint_inputs(cls, factor_name=None):
+        names = folders.factor_names() if factor_name is None else [factor_name]
+        return folders.fingerprint(map(folders.factor_path, names))
 
     @classmethod
     def execute(cls, factor_name) -> io.NodeOutput:

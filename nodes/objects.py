@@ -14,7 +14,7 @@ class Objects(io.ComfyNode):
             display_name="Objects (FG-DM)",
             category=CATEGORY,
             description="Finds the objects that a map of a prompt should hold: from the prompt itself, or from a list.",
-            search_aliases=["fg-dm", "object list", "object recall", "nouns of a prompt"],
+            search_aliases=["fg-dm", "object list", "object recall", "nouns of a prompt", "missing objects"],
             inputs=[
                 io.String.Input(
                     "text",

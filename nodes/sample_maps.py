@@ -18,7 +18,20 @@ class SampleMaps(io.ComfyNode):
             category=CATEGORY,
             description="Samples several segmentation maps of a prompt, scores each by the objects it holds, and "
             "gives the best: Apply Factor, Candidate Noise, a sampler, VAE Decode and Best of N in one.",
-            search_aliases=["fg-dm", "factor graph", "best of n", "segmentation map", "layout", "object recall"],
+            search_aliases=[
+                "fg-dm",
+                "factor graph",
+                "best of n",
+                "segmentation map",
+                "layout",
+                "object recall",
+                "semantic",
+                "composition",
+                "missing objects",
+                "variations",
+            ],  # fmt: skip
+            is_output_node=True,
+            hidden=[io.Hidden.unique_id],
             inputs=[
                 io.Model.Input("model", tooltip="The plain base model; the factor is applied to it inside this node."),
                 FactorType.Input("factor", tooltip="The segmentation factor from Load Factor."),
@@ -26,7 +39,10 @@ class SampleMaps(io.ComfyNode):
                 io.Conditioning.Input("negative", tooltip="The negative prompt, encoded; usually empty for maps."),
                 io.Vae.Input("vae", tooltip="The VAE of the base model; it turns latents into maps."),
                 ObjectsType.Input("objects", tooltip="The objects a good map should hold, from Objects."),
-                inputs.seed("Seed of the first candidate; candidate k is what seed + k alone would make."),
+                inputs.seed(
+                    "Seed of the first candidate; candidate k is what seed + k alone would make. Control increment goes on "
+                    "by 1, so all maps but one come again: for new ones choose randomize, or add the count."
+                ),
                 io.Int.Input(
                     "count", default=10, min=1, max=64, tooltip="How many maps to sample (the N of best of N)."
                 ),
@@ -73,9 +89,10 @@ class SampleMaps(io.ComfyNode):
             outputs=[
                 io.Image.Output("best", display_name="best map", tooltip="The map with the highest recall."),
                 io.Image.Output("maps", display_name="all maps", tooltip="All maps, in the order of their seeds."),
-                io.Image.Output("chart", display_name="chart", tooltip="All maps with what each holds, as a picture."),
+                io.Image.Output("chart", display_name="chart", tooltip="All maps, best first, with what each lacks."),
                 io.Float.Output("recall", display_name="recall", tooltip="Recall of the best map, 0 to 1."),
                 io.String.Output("json", display_name="json", tooltip="All scores and seeds as JSON."),
+                io.Image.Output("table", display_name="table", tooltip="The scores of all maps as a table."),
             ],
         )
 
@@ -85,7 +102,7 @@ class SampleMaps(io.ComfyNode):
         cls, model, factor, positive, negative, vae, objects, seed, count, steps, cfg, sampler, scheduler, width, height,
         batch_size,
     ) -> io.NodeOutput:  # fmt: skip
-        from ..comfyui_fgdm.host.progress import show_result
+        from ..comfyui_fgdm.host.progress import show_result, show_text
         from ..comfyui_fgdm.host.reports import score_maps
         from ..comfyui_fgdm.host.sample_maps import MapSettings, sample_maps
 
@@ -96,11 +113,13 @@ class SampleMaps(io.ComfyNode):
         maps = sample_maps(model, factor, positive, negative, vae, seed, settings)
         result = score_maps(maps, objects, factor, seed=seed, sampled=True)
         show_result(result.chart, count * steps)
+        show_text(result.summary, cls)
         return io.NodeOutput(
             maps[result.best],
             maps,
             result.chart,
             result.recall,
             result.json,
+            result.table,
             ui=ui.PreviewImage(result.chart, cls=cls),
         )

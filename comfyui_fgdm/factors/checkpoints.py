@@ -20,6 +20,11 @@ from safetensors import SafetensorError, safe_open
 from . import filekinds
 
 PICKLES = (".pth", ".pt", ".ckpt")
+READABLE = (".safetensors", ".sft", *PICKLES)
+
+MOST_HEADER = 16 << 20
+"""Bytes of names, shapes and metadata in a safetensors file, and of the structure of a pickle; those of a whole Stable
+Diffusion checkpoint are below one million. Reading them takes many times as much memory."""
 
 
 class CheckpointError(ValueError):
@@ -53,6 +58,7 @@ def open_file(path: Path) -> Iterator[Checkpoint]:
     if path.suffix.lower() in PICKLES:
         yield _open_pickle(path)
         return
+    _check_header(path)
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             shapes = {k: tuple(file.get_slice(k).get_shape()) for k in file.keys()}  # noqa: SIM118 (no mapping)
@@ -63,14 +69,42 @@ def open_file(path: Path) -> Iterator[Checkpoint]:
         ) from None
 
 
+def _check_header(path: Path) -> None:
+    """CheckpointError for a safetensors file whose header is there and larger than that of any model."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+    if MOST_HEADER < length <= path.stat().st_size - 8:
+        raise CheckpointError(f"{path}: its header takes {length} bytes, more than the {MOST_HEADER} of any model")
+
+
+def _check_archive(path: Path) -> None:
+    """CheckpointError for a zip file that would be unpacked into memory: PyTorch stores weights as they are."""
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
+                raise CheckpointError(
+                    f"{path}: {entry.filename!r} in it is compressed, as no checkpoint of PyTorch is "
+                    f"({entry.file_size} bytes of {entry.compress_size}). Unpack the archive, or download the file again"
+                )
+            if entry.filename.endswith(".pkl") and entry.file_size > MOST_HEADER:
+                raise CheckpointError(
+                    f"{path}: {entry.filename!r} in it takes {entry.file_size} bytes, more than the {MOST_HEADER} of any "
+                    "checkpoint: it holds no mere weights"
+                )
+
+
 def _open_pickle(path: Path) -> Checkpoint:
     inert: tuple[str, ...] = ()
     try:
         zipped = zipfile.is_zipfile(path)
+        if zipped:
+            _check_archive(path)
         inert = _foreign_names(path) if zipped else ()
         stand_ins: list[Any] = [_stand_in(name) for name in inert]
         with torch.serialization.safe_globals(stand_ins) if stand_ins else nullcontext():
             raw = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+    except CheckpointError:
+        raise
     except Exception as error:  # the unpickler raises whatever a damaged or hostile file leads it to
         wants = f", it asks for {', '.join(inert[:4])}" if inert else ""
         raise CheckpointError(

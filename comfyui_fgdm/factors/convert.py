@@ -102,7 +102,8 @@ def _info(checkpoint: checkpoints.Checkpoint, found: FactorInfo, wishes: Wishes)
             reader_of(info)  # a misspelt name would only be noticed when the file is loaded
         return info
     except ValueError as error:
-        raise ConvertError(f"what is said about the factor does not hold together: {error}") from None
+        said = str(error).replace("trained_size", "--size (trained_size)")
+        raise ConvertError(f"what is said about the factor does not hold together: {said}") from None
 
 
 def _summary(checkpoint: checkpoints.Checkpoint, file: files.FactorFile) -> list[str]:

@@ -10,6 +10,7 @@ The networks are in ``networks``; their public names are importable from here as
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -64,6 +65,12 @@ PREFIX = "model.diffusion_model.adapter."
 LORA = "lora."
 T2I_CHANNELS = (64, 192)
 """What the first layer of a T2I-Adapter reads: a grey or an RGB picture folded 8 x 8. All else is as in ``Adapter``."""
+
+LARGEST = 1000.0
+"""Of any weight: those of trained adapters stay below ten, and features of larger ones overflow half precision."""
+
+MOST_NUMBERS = 1_000_000_000
+"""In all tensors of a factor: the adapters of the release hold 77 and 137 million."""
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Of all tensors of a file, by name."""
@@ -131,12 +138,22 @@ def _sound(path: Path, name: str, value: torch.Tensor) -> torch.Tensor:
         raise FactorFileError(f"{path}: {name} is {value.dtype}, expected floating-point weights")
     if not _finite(value):
         raise FactorFileError(f"{path}: {name} holds NaN or infinite values; the weights are damaged")
+    if (largest := max(map(abs, _ends(value)))) > LARGEST:
+        raise FactorFileError(
+            f"{path}: {name} holds weights as large as {largest:g}; those of trained adapters stay below ten, so these are "
+            "damaged. Download or convert the file again"
+        )
     return value
 
 
+def _ends(value: torch.Tensor) -> tuple[float, float]:
+    """Least and largest number. They keep NaN, and need one pass and no memory."""
+    low, high = torch.aminmax(value.float()) if value.numel() else (torch.zeros(()),) * 2
+    return low.item(), high.item()
+
+
 def _finite(value: torch.Tensor) -> bool:
-    """Whether all numbers are finite. Extremes keep NaN; they need one pass and no memory, isfinite several."""
-    return value.numel() == 0 or all(torch.isfinite(end).item() for end in torch.aminmax(value.float()))
+    return all(map(math.isfinite, _ends(value)))
 
 
 def _check(path: Path, shapes: Shapes, text: str | None) -> tuple[FactorInfo, dict[str, str], list[str]]:
@@ -170,7 +187,13 @@ def _check(path: Path, shapes: Shapes, text: str | None) -> tuple[FactorInfo, di
             f"{path}: metadata says {info.kind} for {info.latent_channels} latent channels, but the weights are "
             f"{spec.kind.value} for {spec.in_channels}"
         )
-    return info, names, _lora_keys(path, shapes)
+    keys = _lora_keys(path, shapes)
+    ours = [*names.values(), *(f"{LORA}{key}.{end}" for key in keys for end in ("down", "up"))]
+    if (numbers := sum(math.prod(shapes[name]) for name in ours)) > MOST_NUMBERS:
+        raise FactorFileError(
+            f"{path}: an adapter of {numbers} numbers, more than {MOST_NUMBERS}: no factor is so large"
+        )
+    return info, names, keys
 
 
 def _unofficial(spec: AdapterSpec, prefixed: bool) -> str:
@@ -195,7 +218,7 @@ def _lora_keys(path: Path, shapes: Shapes) -> list[str]:
     keys = sorted({k[len(LORA) :].rpartition(".")[0] for k in stored})
     for key in keys:
         down, up = (shapes.get(f"{LORA}{key}.{end}", ()) for end in ("down", "up"))
-        if len(down) != 2 or len(up) != 2 or down[0] != up[1]:
+        if len(down) != 2 or len(up) != 2 or down[0] != up[1] or min(*down, *up) < 1:
             raise FactorFileError(
                 f"{path}: low-rank change of {key!r} needs down [rank, in] and up [out, rank], got {down} and {up}"
             )
@@ -244,7 +267,10 @@ def save(
             raise FactorFileError(f"{path}: {name} holds NaN, infinity or numbers too large for {value.dtype}")
     part = path.with_name(f"{path.name}.part")
     try:
+        part.touch()
+        mode = part.stat().st_mode  # of any new file here; the writer's own would be for this user alone
         save_file(tensors, part, metadata={METADATA_KEY: info.to_json()})
+        part.chmod(mode)
         os.replace(part, path)
     except SafetensorError as error:
         raise OSError(f"{path}: cannot be written ({error})") from None

@@ -12,6 +12,16 @@ from ..maps.library import SHIPPED, Library
 from ..maps.reader import Reader, reader
 from .networks import AdapterKind
 
+MOST = {"trained_size": 2048, "latent_channels": 1024, "blocks": 16}
+"""The largest that a file may say of itself: numbers that size what is allocated."""
+
+MOST_ENTRIES = {"parents": 16, "classes": 4096}
+LONGEST = 200
+"""Letters of a name."""
+
+MOST_TEXT = 1 << 20
+"""Letters of the whole JSON text, its free record of the training included."""
+
 
 @dataclass(frozen=True)
 class FactorInfo:
@@ -43,22 +53,26 @@ class FactorInfo:
 
     def __post_init__(self) -> None:
         for name in ("variable", "base_family", "licence"):
-            self._require(name, isinstance(getattr(self, name), str), "a text")
+            self._require(name, _is_text(getattr(self, name)), f"a text of at most {LONGEST} letters")
         for name in ("variable", "base_family"):
             self._require(name, bool(getattr(self, name)), "a text that is not empty")
         for name in ("trained_size", "latent_channels", "blocks"):
-            self._require(name, _is_whole(getattr(self, name)) and getattr(self, name) >= 1, "a whole number >= 1")
+            fine = _is_whole(getattr(self, name)) and 1 <= getattr(self, name) <= MOST[name]
+            self._require(name, fine, f"a whole number from 1 to {MOST[name]}")
         self._require("kind", self.kind in [k.value for k in AdapterKind], "'adapter' or 'time_adapter'")
         self._require("prediction_type", self.prediction_type in ["eps", "v"], "'eps' or 'v'")
         self._require("training", isinstance(self.training, dict), "a JSON object")
-        self._require("parents", _all(self.parents, lambda p: isinstance(p, str)), "a list of texts")
+        for name, most in MOST_ENTRIES.items():
+            few = not isinstance(getattr(self, name), (list, tuple)) or len(getattr(self, name)) <= most
+            self._require(name, few, f"a list of at most {most} entries")
+        self._require("parents", _all(self.parents, _is_text), "a list of texts")
         own = len(set(self.parents)) == len(self.parents) and self.variable not in self.parents
         self._require("parents", own, f"other variables than {self.variable!r}, each once")
         self._require("null_condition", isinstance(self.null_condition, bool), "true or false")
         guided = bool(self.parents) or not self.null_condition
         self._require("null_condition", guided, "false where there are no parents")
         self._require("classes", _all(self.classes, _is_whole), "a list of whole numbers")
-        self._require("palette", self.palette is None or isinstance(self.palette, str), "a text or null")
+        self._require("palette", self.palette is None or _is_text(self.palette), "a text or null")
         known = kinds.find(self.variable)
         classless = known is not None and not known.has_classes
         self._require("palette", self.palette is None or not classless, f"null: {self.variable} maps have no classes")
@@ -70,7 +84,8 @@ class FactorInfo:
 
     def _require(self, name: str, fine: bool, what: str) -> None:
         if not fine:
-            raise ValueError(f"{name} must be {what}, got {getattr(self, name)!r}")
+            said = repr(getattr(self, name))
+            raise ValueError(f"{name} must be {what}, got {said[:60]}{'...' if len(said) > 60 else ''}")
 
     def to_json(self) -> str:
         """One line of JSON; ``from_json`` reads it back to an equal value."""
@@ -79,6 +94,8 @@ class FactorInfo:
     @classmethod
     def from_json(cls, text: str) -> FactorInfo:
         """Inverse of ``to_json``; unknown fields (of later versions) are ignored. ValueError says what is wrong."""
+        if len(text) > MOST_TEXT:
+            raise ValueError(f"a text of {len(text)} letters, more than {MOST_TEXT}")
         try:
             raw = json.loads(text)
         except (json.JSONDecodeError, RecursionError) as error:
@@ -90,6 +107,10 @@ class FactorInfo:
             return cls(**{k: v for k, v in raw.items() if k in known})
         except TypeError as error:
             raise ValueError(str(error)) from None
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= LONGEST
 
 
 def _is_whole(value: object) -> bool:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+from collections.abc import Iterable
 from pathlib import Path
 
 import folder_paths
 
+from ..factors.checkpoints import READABLE
 from ..factors.files import FactorFileError
+
+log = logging.getLogger(__name__)
 
 FACTORS = "fgdm_factors"
 PALETTES = "fgdm_palettes"
@@ -15,6 +20,7 @@ EMBEDDED = Path(__file__).resolve().parents[1] / "data" / "weights"
 EMBEDDED_MODELS = "checkpoints"
 EMBEDDED_IMAGE_FACTORS = "controlnet"
 CHECKSUMS = "SHA256SUMS"
+SOURCE = "https://github.com/DeepakSridhar/fgdm"
 
 
 def register() -> None:
@@ -26,7 +32,7 @@ def register() -> None:
     The user's own folders come first: what an extra_model_paths.yaml put under the key,
     then ``models/fgdm_factors``, then the files of this pack.
     """
-    for kind, known in ((FACTORS, folder_paths.supported_pt_extensions), (PALETTES, {".json"})):
+    for kind, known in ((FACTORS, set(READABLE)), (PALETTES, {".json"})):
         folder_paths.add_model_folder_path(kind, str(Path(folder_paths.models_dir) / kind))
         # A key the host does not know starts with no extensions, which would list every file.
         extensions = folder_paths.folder_names_and_paths[kind][1]
@@ -54,26 +60,53 @@ def palette_files() -> list[Path]:
 
 
 def factor_names() -> list[str]:
-    """Names of the factor files the host can see."""
-    return folder_paths.get_filename_list(FACTORS)
+    """Names of the factor files that the host can see and this pack can read; none where the host cannot list them.
+
+    Never raises: node definitions call it, and one that raises takes the nodes after it away.
+    """
+    try:
+        names = folder_paths.get_filename_list(FACTORS)
+    except Exception as error:  # a folder that is removed while it is listed, or a broken configuration
+        log.warning("FGDM: the folders of factor files cannot be listed: %s", error)
+        return []
+    return [name for name in names if Path(name).suffix.lower() in READABLE]
 
 
-def missing_factor_message(name: str) -> str:
+def missing_factor_message(name: object) -> str:
     """What to tell a user whose workflow names a factor file that is not there."""
-    folders = ", ".join(folder_paths.get_folder_paths(FACTORS))
-    known = ", ".join(factor_names()) or "none"
+    own = [path for path in folder_paths.get_folder_paths(FACTORS) if Path(path) != EMBEDDED / FACTORS]
+    what = f"there is no factor file {name!r}" if name else "say which factor file to load"
     return (
-        f"factor_name: there is no factor file {name!r}. Put it into one of these folders and refresh: "
-        f"{folders}. Factor files found there now: {known}."
+        f"factor_name: {what}. Found: {', '.join(factor_names()) or 'none'}. Files of your own go into "
+        f"{' or '.join(own)}; then refresh. The authors' segmentation factor for Stable Diffusion 1.5 comes inside a "
+        f"checkpoint that the README of {SOURCE} links to; take it out in the folder of this pack with "
+        "'python -m comfyui_fgdm convert fgdm_seg.pth fgdm-segmentation.safetensors --half'."
     )
 
 
-def factor_path(name: str) -> Path:
-    """Path of a factor file by name. Raises FactorFileError if it is not there."""
+def factor_path(name: object) -> Path:
+    """Path of a factor file by name. Raises FactorFileError if it is not there, or of a kind that is not read."""
+    if not isinstance(name, str):
+        raise FactorFileError(f"factor_name: expected the name of a factor file, got {name!r:.60}.")
+    if name and Path(name).suffix.lower() not in READABLE:
+        raise FactorFileError(f"factor_name: {name!r} is none of the kinds that are read: {', '.join(READABLE)}.")
     path = folder_paths.get_full_path(FACTORS, name)
     if path is None:
         raise FactorFileError(missing_factor_message(name))
     return Path(path)
+
+
+def fingerprint(paths: Iterable[Path]) -> str:
+    """A text that changes when one of these files is changed or removed. A file that is gone by now counts as such."""
+    return ";".join(map(_stamp, paths))
+
+
+def _stamp(path: Path) -> str:
+    try:
+        stat = path.stat()
+    except OSError:
+        return f"{path}:gone"
+    return f"{path}:{stat.st_mtime_ns}:{stat.st_size}"
 
 
 def verify_embedded(path: Path) -> None:

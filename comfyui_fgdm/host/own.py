@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 
 from ..maps import own_files
 from ..maps.library import SHIPPED, Library
@@ -16,15 +15,7 @@ _seen: tuple[str, Library] = ("", SHIPPED)
 
 def fingerprint() -> str:
     """A text that changes when a file of the palette folders is added, changed or removed."""
-    return ";".join(f"{file}:{_state(file)}" for file in folders.palette_files())
-
-
-def _state(file: Path) -> str:
-    try:
-        found = file.stat()
-    except OSError:  # it went away since the folder was listed
-        return "gone"
-    return f"{found.st_mtime_ns}:{found.st_size}"
+    return folders.fingerprint(folders.palette_files())
 
 
 def library() -> Library:

@@ -13,7 +13,8 @@ from PIL import Image
 
 from ..objects import charts
 
-PREVIEW_SIDE = 512
+PREVIEW_SIDE = 1024
+"""Longest side in pixels of a preview; small maps are enlarged by whole factors as far as that allows."""
 
 
 class CandidateProgress:
@@ -106,13 +107,15 @@ def show_text(text: str, node: type) -> None:
 def sheet(pictures: list[Image.Image]) -> tuple[str, Image.Image, int]:
     """Pictures side by side in a near-square grid, as a preview for the host's progress bar.
 
-    Pictures are scaled to the largest among them without smoothing: maps have hard edges.
+    Pictures are scaled to the largest among them, or to a multiple of it, without smoothing: maps have hard edges.
     """
     width, height = max(p.width for p in pictures), max(p.height for p in pictures)
     columns = 1
     while columns * columns < len(pictures):
         columns += 1
     rows = -(-len(pictures) // columns)
+    grow = max(1, PREVIEW_SIDE // max(columns * width, rows * height))
+    width, height = grow * width, grow * height
     out = Image.new("RGB", (columns * width, rows * height), (32, 32, 32))
     for index, picture in enumerate(pictures):
         scaled = picture.convert("RGB").resize((width, height), Image.Resampling.NEAREST)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import comfy.model_management
 import torch
 
 from ..maps import cleaning, palettes
@@ -13,7 +14,8 @@ from ..maps.conversion import Colours, convert
 from ..maps.library import Library
 from ..maps.reader import Reader, VariableError
 from ..maps.regions import Segs, find_regions, to_segs
-from ..objects import charts, recall, words
+from ..objects import charts, gallery, recall, words
+from ..objects.query import summary
 from ..sampling.noise import candidate_seed
 from . import own
 from .models.factor import Factor
@@ -22,12 +24,15 @@ from .reading import class_labels, describe, pictures_of, read_maps, reader_of, 
 
 @dataclass(frozen=True)
 class MapScores:
-    """Result of a best-of-N search: kept indices (best first), recall of the best, chart IMAGE, JSON text."""
+    """Result of a best-of-N search: kept indices (best first), recall of the best, the maps as a chart IMAGE, their scores
+    as a table IMAGE, JSON text, and in one line what was counted and what was not."""
 
     best: list[int]
     recall: float
     chart: torch.Tensor
+    table: torch.Tensor
     json: str
+    summary: str
 
 
 def score_maps(
@@ -57,12 +62,17 @@ def score_maps(
     scores = recall.score(labels, query, rule)
     seeds = None if seed is None else [candidate_seed(seed, index) for index in range(len(maps))]
     best = recall.best(scores, keep).tolist()
-    chart = charts.score_chart(scores, query, maps.float().cpu(), seeds, f"Object recall: {query.text}", query.palette)
+    pictures, title = maps.float().cpu(), f"Object recall: {query.text}"
+    comfy.model_management.throw_exception_if_processing_interrupted()
+    chart = gallery.score_gallery(scores, query, pictures, seeds, title)
+    table = charts.score_chart(scores, query, pictures, seeds, title, query.palette)
     return MapScores(
         best=best,
         recall=float(scores.recall[best[0]]),
         chart=to_image(charts.to_tensor(chart)),
+        table=to_image(charts.to_tensor(table)),
         json=_dumps(recall.to_json(scores, query, seeds, rule)),
+        summary=summary(query),
     )
 
 

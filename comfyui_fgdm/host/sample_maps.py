@@ -10,6 +10,7 @@ import torch
 from .candidates import SampleSettings, latent_shape, sample_candidates
 from .models.apply import apply_factor, check_plain
 from .models.factor import Factor
+from .models.memory import check_room
 from .progress import CandidateProgress
 from .reading import scored_reader
 
@@ -44,6 +45,8 @@ def sample_maps(model, factor: Factor, positive, negative, vae, seed: int, setti
     width = settings.width or factor.info.trained_size
     height = settings.height or factor.info.trained_size
     shape = latent_shape(model, vae, width, height)
+    said = "width, height" if settings.width or settings.height else f"width, height (0: as {factor.name!r} says)"
+    check_room(model, shape, settings.count, (width, height), said)
     mapped = apply_factor(model, factor)
 
     progress = CandidateProgress(mapped, settings.count, settings.steps)

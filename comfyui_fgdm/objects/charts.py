@@ -11,6 +11,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from ..maps import palettes
+from .query import not_counted
 from .recall import Scores, ranking
 from .words import ObjectQuery
 
@@ -21,7 +22,8 @@ INK, PAPER, MUTED, GRID = (24, 27, 32), (255, 255, 255), (110, 116, 125), (222, 
 GOOD, BAD, BAR, PICK = (46, 160, 67), (203, 70, 60), (56, 110, 210), (255, 246, 214)
 
 
-def _font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
+def font_of(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
+    """Pillow's own letters, ``size`` pixels high."""
     return ImageFont.load_default(size)
 
 
@@ -36,32 +38,37 @@ def score_chart(
     """One row a map, best first: thumbnail, seed, recall bar, one cell an object, number of spurious classes.
 
     thumbnails: float [B, H, W, 3] in 0..1, or None. The line under an object's name has the colour of its class.
+    Words of the text that recall does not count stand above the rows.
     At most ``MAX_ROWS`` maps and ``MAX_OBJECTS`` objects are drawn; the others are counted in words.
     """
     order, items = ranking(scores), query.items[:MAX_OBJECTS]
     shown = order[:MAX_ROWS]
-    width = _LEFT + _CELL * len(items) + 110
-    height = _HEAD + _ROW * len(shown) + (28 if len(order) > len(shown) else 8)
-    sheet = Image.new("RGB", (max(width, 560), height), PAPER)
-    draw, small, normal, big = ImageDraw.Draw(sheet), _font(13), _font(15), _font(19)
-    draw.text((12, 10), _fit(draw, title, big, sheet.width - 24), INK, big)
+    width = max(_LEFT + _CELL * len(items) + 110, 560)
+    notes = textwrap.wrap(not_counted(query), width // 8)
+    base = _HEAD + 20 * len(notes)
+    height = base + _ROW * len(shown) + (28 if len(order) > len(shown) else 8)
+    sheet = Image.new("RGB", (width, height), PAPER)
+    draw, small, normal, big = ImageDraw.Draw(sheet), font_of(13), font_of(15), font_of(19)
+    draw.text((12, 10), cut(draw, title, big, sheet.width - 24), INK, big)
     figures = f"{len(order)} maps, best {float(scores.recall.max()):.2f}, mean {float(scores.recall.mean()):.2f}"
     if len(items) < len(query.items):
         figures += f"; {len(query.items) - len(items)} more objects are not shown"
     draw.text((12, 36), figures, MUTED, normal)
+    for number, line in enumerate(notes):
+        draw.text((12, 58 + 20 * number), cut(draw, line, normal, width - 24), BAD, normal)
     for k, item in enumerate(items):
         left = _LEFT + _CELL * k
-        draw.text((left, _HEAD - 32), _fit(draw, item.name, small, _CELL - 8), INK, small)
-        draw.rectangle((left, _HEAD - 12, left + _CELL - 10, _HEAD - 7), palette.labels[item.label].rgb, GRID)
-    draw.text((_LEFT + _CELL * len(items), _HEAD - 32), "spurious", INK, small)
+        draw.text((left, base - 32), cut(draw, item.name, small, _CELL - 8), INK, small)
+        draw.rectangle((left, base - 12, left + _CELL - 10, base - 7), palette.labels[item.label].rgb, GRID)
+    draw.text((_LEFT + _CELL * len(items), base - 32), "spurious", INK, small)
     for place, i in enumerate(shown):
-        top = _HEAD + place * _ROW
+        top = base + place * _ROW
         if place == 0:
             draw.rectangle((0, top, sheet.width, top + _ROW - 1), PICK)
         draw.line((0, top, sheet.width, top), GRID)
         if thumbnails is not None:
             sheet.paste(picture(thumbnails[i]).resize((48, 48), Image.Resampling.BOX), (12, top + 2))
-        _seed(draw, (70, top + 17), f"map {i}" if seeds is None else f"seed {seeds[i]}")
+        write_whole(draw, (70, top + 17), f"map {i}" if seeds is None else f"seed {seeds[i]}")
         value = float(scores.recall[i])
         draw.rectangle((186, top + 18, 250, top + 34), GRID)
         if value > 0:
@@ -87,11 +94,11 @@ def legend(labels: torch.Tensor, palette: palettes.Palette = palettes.COCO, limi
     shown, row = order[:limit], 30
     more = len(order) - len(shown)
     sheet = Image.new("RGB", (320, 12 + row * (len(shown) + (more > 0))), PAPER)
-    draw, font = ImageDraw.Draw(sheet), _font(15)
+    draw, font = ImageDraw.Draw(sheet), font_of(15)
     for place, c in enumerate(shown):
         top = 6 + place * row
         draw.rectangle((10, top + 4, 42, top + 26), palette.labels[c].rgb, GRID)
-        draw.text((52, top + 6), _fit(draw, palette.labels[c].name, font, 170), INK, font)
+        draw.text((52, top + 6), cut(draw, palette.labels[c].name, font, 170), INK, font)
         share = f"{100 * int(counts[c]) / int(counts.sum()):.1f} %"
         draw.text((310 - draw.textlength(share, font), top + 6), share, MUTED, font)
     if more > 0:
@@ -104,9 +111,9 @@ def note(title: str, text: str, width: int = 320) -> np.ndarray:
     lines = textwrap.wrap(text, 44)
     sheet = Image.new("RGB", (width, 44 + 20 * len(lines)), PAPER)
     draw = ImageDraw.Draw(sheet)
-    draw.text((10, 8), _fit(draw, title, _font(19), width - 20), INK, _font(19))
+    draw.text((10, 8), cut(draw, title, font_of(19), width - 20), INK, font_of(19))
     for place, line in enumerate(lines):
-        draw.text((10, 36 + 20 * place), line, MUTED, _font(13))
+        draw.text((10, 36 + 20 * place), line, MUTED, font_of(13))
     return np.asarray(sheet)
 
 
@@ -137,9 +144,9 @@ def contact_sheet(
     foot, head, gap = (24 if captions else 0), (40 if title else 0), 10
     rows = -(-len(pictures) // columns)
     sheet = Image.new("RGB", (gap + columns * (side + gap), head + gap + rows * (side + foot + gap)), PAPER)
-    draw, font = ImageDraw.Draw(sheet), _font(14)
+    draw, font = ImageDraw.Draw(sheet), font_of(14)
     if title:
-        draw.text((gap, 10), _fit(draw, title, _font(19), sheet.width - 2 * gap), INK, _font(19))
+        draw.text((gap, 10), cut(draw, title, font_of(19), sheet.width - 2 * gap), INK, font_of(19))
     for n, one in enumerate(pictures):
         left, top = gap + (n % columns) * (side + gap), head + gap + (n // columns) * (side + foot + gap)
         tile = picture(one)
@@ -149,7 +156,7 @@ def contact_sheet(
         tile = tile.resize(size, kind)
         sheet.paste(tile, (left + (side - tile.width) // 2, top + (side - tile.height) // 2))
         if captions:
-            draw.text((left, top + side + 4), _fit(draw, captions[n], font, side), INK, font)
+            draw.text((left, top + side + 4), cut(draw, captions[n], font, side), INK, font)
     return np.asarray(sheet)
 
 
@@ -166,13 +173,13 @@ def picture(values: torch.Tensor | np.ndarray) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(array))
 
 
-def _seed(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str) -> None:
-    """A seed of up to 20 digits in the 112 pixels there are: in smaller letters rather than cut off."""
-    font = next((f for f in map(_font, (13, 10, 8)) if draw.textlength(text, f) <= 112), _font(7))
-    draw.text(at, text, INK, font)
+def write_whole(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, width: int = 112, ink=INK) -> None:
+    """A text, such as a seed of up to 20 digits, in the pixels there are: in smaller letters rather than cut off."""
+    font = next((f for f in map(font_of, (13, 10, 8)) if draw.textlength(text, f) <= width), font_of(7))
+    draw.text(at, text, ink, font)
 
 
-def _fit(draw: ImageDraw.ImageDraw, text: str, font, width: int) -> str:
+def cut(draw: ImageDraw.ImageDraw, text: str, font, width: int) -> str:
     """The text in one line, shortened with dots so that it is at most ``width`` pixels wide."""
     text = " ".join(text[: 4 * width].split())  # more characters than pixels are not measured
     if draw.textlength(text, font) <= width:

@@ -222,28 +222,6 @@ def test_low_rank_deltas_change_the_base_by_up_times_down(tiny, make_factor, low
         torch.testing.assert_close(found.float(), value, atol=1e-3, rtol=1e-3)
 
 
-@pytest.mark.parametrize("batch", [1, 2, 3])
-def test_the_adapter_runs_once_for_both_halves_of_the_guidance(tiny, random_factor, comfy_host, monkeypatch, batch):
-    """With and without the prompt they are the same noisy latents."""
-    network, rows = random_factor.patcher.model, []
-    forward = type(network).forward
-
-    def spy(self, x, emb=None):
-        rows.append(len(x))
-        return forward(self, x, emb)
-
-    monkeypatch.setattr(type(network), "forward", spy)
-    once = tiny.sample(tiny.apply(random_factor), batch=batch, steps=2)
-    assert rows == [batch, batch]
-    monkeypatch.setattr(
-        comfy_host.engine("comfyui_fgdm.host.models.apply"),
-        "shared_rows",
-        lambda net, source, emb, chunks: net(source, emb),
-    )
-    torch.testing.assert_close(tiny.sample(tiny.apply(random_factor), batch=batch, steps=2), once, atol=1e-4, rtol=1e-4)
-    assert rows[2:] == [2 * batch, 2 * batch]
-
-
 def test_weights_are_kept_in_a_precision_that_the_device_computes_in(random_factor, factor):
     for loaded in (random_factor, factor):  # files in single and in half precision
         assert {p.dtype for p in loaded.patcher.model.parameters()} == {torch.float32}, "on a CPU"

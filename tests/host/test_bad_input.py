@@ -24,6 +24,47 @@ def refused_prompt(host, **nodes):
 def test_missing_factor_file(comfy_host):
     text = refused_prompt(comfy_host, a=("FGDM_LoadFactor", {"factor_name": "nowhere.safetensors"}))
     assert "factor_name" in text and "nowhere.safetensors" in text and "models/fgdm_factors" in text and FACTOR in text
+    assert "comfyui_fgdm convert" in text and "https://github.com/DeepakSridhar/fgdm" in text
+    own = str(comfy_host.engine("comfyui_fgdm.host.folders").EMBEDDED)
+    assert own not in text, "what comes with the pack is no place for files of one's own"
+
+
+def test_a_factor_name_that_comes_by_a_link_is_checked_when_it_is_there(comfy_host):
+    def load(name):
+        return {
+            "a": ("ComfySwitchNode", {"switch": True, "on_true": name, "on_false": ""}),
+            "b": ("FGDM_LoadFactor", {"factor_name": ["a", 0]}),
+        }
+
+    prompt = {key: {"class_type": kind, "inputs": inputs} for key, (kind, inputs) in load(FACTOR).items()}
+    assert comfy_host.run(prompt, wanted=["b"]).output("b").name == FACTOR
+    assert "there is no factor file 'nowhere.safetensors'" in refused_prompt(comfy_host, **load("nowhere.safetensors"))
+    embedded = (("FGDM_LoadEmbedded", "model_name"), ("FGDM_LoadEmbeddedImageFactor", "image_factor_name"))
+    for node, name in (("FGDM_LoadFactor", "factor_name"), *embedded):
+        for inputs in ({}, {name: 5}, {name: ""}):
+            text = refused_prompt(comfy_host, a=(node, inputs))
+            assert name in text and "argument" not in text and "Error" not in text, text
+
+
+def test_only_files_that_can_be_read_are_listed(comfy_host, factor_folder):
+    folders = comfy_host.engine("comfyui_fgdm.host.folders")
+    names = [
+        f"listed{kind}" for kind in (".safetensors", ".sft", ".pth", ".PT", ".ckpt", ".bin", ".pkl", ".pt2", ".txt")
+    ]
+    for name in names:
+        (factor_folder / name).write_bytes(b"x")
+    comfy_host.folder_paths.filename_list_cache.clear()
+    try:
+        assert [name for name in folders.factor_names() if name.startswith("listed")] == sorted(names[:5])
+        assert "none of the kinds that are read" in refused_prompt(
+            comfy_host,
+            a=("ComfySwitchNode", {"switch": True, "on_true": "listed.bin", "on_false": ""}),
+            b=("FGDM_LoadFactor", {"factor_name": ["a", 0]}),
+        )
+    finally:
+        for name in names:
+            (factor_folder / name).unlink()
+        comfy_host.folder_paths.filename_list_cache.clear()
 
 
 def test_factor_name_cannot_leave_its_folders(comfy_host, factor_folder):
@@ -143,6 +184,22 @@ def test_count_out_of_range(comfy_host, tiny, factor, count):
     assert "count" in text and ("64" in text or "min" in text)
     with pytest.raises(ValueError, match=f"count: {count} is out of range; give a number from 1 to 64"):
         tiny.sample_maps(factor, count=count)
+
+
+@pytest.mark.parametrize(
+    ("gib", "size", "count", "reason"), [(8, 4096, 1, "one of them"), (16, 4096, 64, "64 of them")]
+)
+def test_a_run_that_cannot_fit_is_refused_before_it_begins(
+    comfy_host, tiny, factor, monkeypatch, gib, size, count, reason
+):
+    """On a CPU nothing else would: the system ends the server. The tiny family is small, but its maps are not."""
+    import comfy.model_management
+
+    monkeypatch.setattr(comfy.model_management, "get_total_memory", lambda *_: gib * 2**30)
+    monkeypatch.setattr(comfy_host.engine("comfyui_fgdm.host.sample_maps"), "sample_candidates", None)
+    monkeypatch.setattr(type(tiny.model.model), "memory_required", lambda _, shape, **__: shape[2] * shape[3] * 40_000)
+    with pytest.raises(ValueError, match=f"width, height: maps of 4096 x 4096 pixels.*{reason}.*there are {gib} GiB"):
+        tiny.sample_maps(factor, size=size, count=count)
 
 
 def test_size_off_the_grid(tiny, factor):

@@ -178,7 +178,7 @@ def test_prompts_saved_before_the_options_still_run(comfy_host):
 
 
 def test_best_of_n_finds_the_fullest_map(comfy_host, maps, dog_and_bicycle):
-    best, chart, recall, index, text = comfy_host.call(
+    best, chart, recall, index, text, _ = comfy_host.call(
         "FGDM_BestOfN", maps=maps, objects=dog_and_bicycle, keep=2, seed=2**64 - 1, min_area=0.001, erode=1
     )
     assert index == 2 and recall == 1.0

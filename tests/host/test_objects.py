@@ -19,7 +19,7 @@ def test_objects_of_another_palette_are_scored_on_its_maps(comfy_host, tiny, mak
     wanted, names, _ = comfy_host.call("FGDM_Objects", text="a couch and a unicorn", mode="auto", factor=factor)
     assert names == "sofa"
     rest = {"keep": 1, "min_area": 0.001, "erode": 1, "maps": palettes.encode(labels, ade), "factor": factor}
-    best, _, recall, index, text = comfy_host.call("FGDM_BestOfN", objects=wanted, **rest)
+    best, _, recall, index, text, _ = comfy_host.call("FGDM_BestOfN", objects=wanted, **rest)
     assert (recall, index) == (1.0, 1)
     report = json.loads(text)
     assert report["palette"] == "ade20k150" and report["summary"] == "1 object: sofa; not counted: unicorn"

@@ -127,7 +127,7 @@ def test_no_memory_for_one_candidate_is_an_error(tiny, factor):
 
 
 def test_outputs_agree_with_each_other(tiny, factor):
-    best, maps, chart, recall, text = tiny.sample_maps(factor, seed=5, count=4)
+    best, maps, chart, recall, text, _ = tiny.sample_maps(factor, seed=5, count=4)
     report = json.loads(text)
     assert [one["seed"] for one in report["maps"]] == [5, 6, 7, 8]
     assert torch.equal(best, maps[report["best"][:1]])
@@ -148,7 +148,7 @@ def test_progress_reaches_its_end_with_previews_of_the_maps(tiny, factor):
     values = [value for value, _, _ in seen]
     assert values == sorted(values) and values[-1] == seen[-1][1] == 15
     sheets = [preview[1].size for _, _, preview in seen if preview is not None]
-    assert sheets[-2] == (3 * 64, 2 * 64), "five maps in a grid of three columns"
+    assert sheets[-2] == (5 * 3 * 64, 5 * 2 * 64), "five maps in a grid of three columns, as large as a preview may be"
     assert sheets[-1] == (chart.shape[2], chart.shape[1]), "and the chart at last"
 
 
@@ -195,3 +195,32 @@ def test_interrupt_in_each_stage_and_run_again(tiny, factor, place):
         assert len(calls) == 1, "the second step stopped before its last block"
     assert torch.equal(tiny.sample_maps(factor, count=4, batch=2)[1], expected)
     assert torch.equal(tiny.sample(tiny.model), plain)
+
+
+@pytest.mark.parametrize("node", ["FGDM_SampleMaps", "FGDM_BestOfN"])
+def test_the_search_runs_alone_and_says_what_is_not_counted(tiny, factor, comfy_host, monkeypatch, node):
+    """As the last node of a prompt it is an output; its line of words and its chart are there in any case."""
+    said = []
+    progress = comfy_host.engine("comfyui_fgdm.host.progress")
+    monkeypatch.setattr(progress, "show_text", lambda text, node: said.append(text))
+    objects = comfy_host.call("FGDM_Objects", text="a dog near a unicorn", mode="auto")[0]
+    said.clear()
+    if node == "FGDM_SampleMaps":
+        _, _, chart, *_, table = tiny.sample_maps(factor, objects=objects, count=2, steps=1)
+    else:
+        maps = tiny.sample_maps(factor, count=2, steps=1)[1]
+        said.clear()
+        _, chart, *_, table = comfy_host.call(node, maps=maps, objects=objects, keep=1, min_area=0.001, erode=1)
+    assert comfy_host.node(node).GET_SCHEMA().is_output_node
+    assert said == ["1 object: dog; not counted: unicorn"]
+    assert chart.shape != table.shape and chart.shape[1] > 400, "large pictures, and the table beside them"
+
+
+def test_people_find_the_nodes_by_their_own_words(comfy_host):
+    words = {
+        alias
+        for name, cls in comfy_host.nodes.NODE_CLASS_MAPPINGS.items()
+        if name.startswith("FGDM_")
+        for alias in cls.GET_SCHEMA().search_aliases
+    }
+    assert {"depth", "semantic", "composition", "missing objects", "variations"} <= words

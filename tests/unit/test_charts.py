@@ -8,7 +8,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from comfyui_fgdm.maps import palettes
-from comfyui_fgdm.objects import charts, recall, words
+from comfyui_fgdm.objects import charts, gallery, recall, words
 
 DOG, TREE, GRASS = 17, 168, 123
 
@@ -68,6 +68,35 @@ def test_score_chart_of_many_maps_and_objects_stays_bounded(texts: list[str]) ->
     assert any("20 more objects are not shown" in text for text in texts)
 
 
+def test_a_gallery_shows_large_pictures_best_first_with_what_each_lacks(maps: torch.Tensor, texts: list[str]) -> None:
+    query = words.from_prompt("a dog near a unicorn under a tree")
+    sheet = gallery.score_gallery(recall.score(maps, query), query, palettes.encode(maps), [7, 8, 2**64 - 1])
+    assert is_picture(sheet)
+    assert [text for text in texts if text.startswith("seed ")] == [f"seed {2**64 - 1}", "seed 8", "seed 7"]
+    assert [t for t in texts if t in ("1.00", "0.50", "0.00")] == ["1.00", "0.50", "0.00"]
+    assert [t for t in texts if "missing" in t or t == "holds all"] == [
+        "holds all", "missing: tree", "missing: dog, tree",
+    ]  # fmt: skip
+    assert "not counted: unicorn" in texts, "words without a class stand on the sheet"
+    side = (25 / 64 * 440) ** 2  # of one dog on a map of 440 pixels
+    assert 1.6 * side < count(sheet, palettes.COCO.labels[DOG].rgb) < 2.4 * side, "two dogs, large"
+    assert count(sheet, charts.GOOD) > 4 * 4 * 400, "a frame around the best"
+    texts.clear()
+    charts.score_chart(recall.score(maps, query), query, palettes.encode(maps))
+    assert "not counted: unicorn" in texts, "and on the table"
+
+
+def test_a_gallery_of_64_maps_is_readable(texts: list[str]) -> None:
+    names = [x.name for x in palettes.COCO.labels[:91] if x.index not in palettes.COCO.retired][:40]
+    query = words.from_list(", ".join(names))
+    labels = torch.zeros(64, 16, 16, dtype=torch.long)
+    sheet = gallery.score_gallery(recall.score(labels, query), query, palettes.encode(labels), range(2**64 - 64, 2**64))
+    assert gallery.SMALLEST * 8 < sheet.shape[1] <= gallery.WIDTH + 1 and sheet.shape[0] < 2200
+    seeds = [text for text in texts if text.startswith("seed ")]
+    assert sorted(seeds) == [f"seed {k}" for k in range(2**64 - 64, 2**64)], "all 20 digits of each"
+    assert any("more" in text for text in texts), "objects without room are counted"
+
+
 def test_legend_lists_the_classes_that_occur_by_area(maps: torch.Tensor, texts: list[str]) -> None:
     picture = charts.legend(maps)
     assert is_picture(picture)
@@ -124,7 +153,7 @@ def test_to_tensor_is_the_picture_as_image_batch() -> None:
 
 def test_long_texts_are_cut_to_their_place() -> None:
     draw = ImageDraw.Draw(Image.new("RGB", (10, 10)))
-    font = charts._font(13)
-    assert charts._fit(draw, "dog", font, 100) == "dog"
-    short = charts._fit(draw, "structural-other and more", font, 80)
+    font = charts.font_of(13)
+    assert charts.cut(draw, "dog", font, 100) == "dog"
+    short = charts.cut(draw, "structural-other and more", font, 80)
     assert short.endswith("...") and draw.textlength(short, font) <= 80

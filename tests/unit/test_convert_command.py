@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,8 @@ def test_an_existing_file_is_overwritten_by_force_only(source: Path, capsys) -> 
         ("folder.safetensors", ("--force",), "name a file"),
         ("out.safetensors", ("--variable", "depth", "--palette", "coco183"), "depth maps have no classes"),
         ("out.safetensors", ("--palette", "no such"), "unknown palette 'no such'"),
-        ("out.safetensors", ("--size", "0"), "trained_size must be a whole number"),
+        ("out.safetensors", ("--size", "0"), "--size (trained_size) must be a whole number from 1 to"),
+        ("out.safetensors", ("--size", "1000000000"), "--size (trained_size) must be a whole number from 1 to"),
     ],
 )
 def test_what_cannot_be_done_is_refused_with_the_reason(source: Path, capsys, target, options, message) -> None:
@@ -95,10 +97,26 @@ def test_missing_and_damaged_sources(source: Path, capsys) -> None:
 def test_numbers_too_large_for_half_precision_are_refused(tmp_path: Path, capsys) -> None:
     state = TimeAdapter((8, 12), 8, 16).state_dict()
     state["conv_in.bias"] = torch.full((8,), 1e6)
+    with pytest.raises(
+        files.FactorFileError, match="conv_in.bias holds NaN, infinity or numbers too large for .*float16"
+    ):
+        files.save(tmp_path / "out.safetensors", state, INFO, dtype=torch.float16)
     files.save(tmp_path / "in.safetensors", state, INFO)
     assert run(tmp_path / "in.safetensors", tmp_path / "out.safetensors", "--half") == 1
-    assert "conv_in.bias holds NaN, infinity or numbers too large for torch.float16" in capsys.readouterr().err
+    assert "conv_in.bias holds weights as large as 1e+06" in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["in.safetensors"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_a_file_is_as_readable_as_any_new_one(source: Path, umask: int) -> None:
+    target = source.with_name("out.safetensors")
+    before = os.umask(umask)
+    try:
+        assert run(source, target) == 0
+    finally:
+        os.umask(before)
+    assert target.stat().st_mode & 0o777 == 0o666 & ~umask
 
 
 def test_a_write_that_fails_leaves_no_half_file(source: Path, capsys, monkeypatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from comfyui_fgdm.factors import files
+from comfyui_fgdm.factors import checkpoints, files
 from comfyui_fgdm.factors.files import Adapter, FactorFileError, FactorInfo, LoraPair, TimeAdapter
 
 INFO = FactorInfo(
@@ -77,7 +78,9 @@ def test_low_rank_changes(tmp_path: Path, module: TimeAdapter) -> None:
             files.lora_delta(pair, shape)
 
 
-@pytest.mark.parametrize(("down", "up"), [((2, 4), None), (None, (4, 2)), ((2, 4), (4, 3)), ((2, 4, 1, 1), (4, 2))])
+@pytest.mark.parametrize(
+    ("down", "up"), [((2, 4), None), (None, (4, 2)), ((2, 4), (4, 3)), ((2, 4, 1, 1), (4, 2)), ((0, 4), (4, 0))]
+)
 def test_broken_low_rank_changes_are_refused(tmp_path: Path, module: TimeAdapter, down, up) -> None:
     tensors = dict(module.state_dict())
     tensors |= {f"lora.a.weight.{end}": torch.zeros(shape) for end, shape in (("down", down), ("up", up)) if shape}
@@ -135,6 +138,8 @@ def test_wrong_weights_inside_a_factor_are_named(tmp_path: Path, module: TimeAda
     refused({**state, "body.1.in_layers.2.bias": torch.zeros(9)}, r"in_layers.2.bias is \(9,\), expected \(8,\)")
     refused({k: v for k, v in state.items() if k != "conv_in.bias"}, "missing: conv_in.bias.*damaged factor file")
     refused({**state, "conv_in.bias": torch.full((8,), torch.nan)}, "conv_in.bias holds NaN")
+    for absurd in (60_000.0, -3e38):
+        refused({**state, "conv_in.bias": torch.full((8,), absurd)}, "conv_in.bias holds weights as large as")
     refused({**state, "conv_in.bias": torch.zeros(8, dtype=torch.int8)}, "conv_in.bias is torch.int8")
     refused({**state, "lora.junk": torch.zeros(1)}, "unknown tensors.*lora.junk")
     refused(state, "says adapter for 8 latent channels", json.dumps({**json.loads(INFO.to_json()), "kind": "adapter"}))
@@ -166,6 +171,24 @@ def test_wrong_weights_inside_a_factor_are_named(tmp_path: Path, module: TimeAda
         ('{"variable": "x", "base_family": "x", "parents": ["y", "y"]}', "each once"),
         ('{"variable": "x", "base_family": "x", "parents": ["y"], "null_condition": 1}', "null_condition must be true"),
         ('{"variable": "x", "base_family": "x", "null_condition": true}', "false where there are no parents"),
+        (
+            '{"variable": "x", "base_family": "x", "trained_size": 65536}',
+            "trained_size must be a whole number from 1 to",
+        ),
+        ('{"variable": "x", "base_family": "x", "trained_size": 1000000000}', "trained_size must be a whole number"),
+        ('{"variable": "x", "base_family": "x", "trained_size": NaN}', "trained_size"),
+        ('{"variable": "x", "base_family": "x", "blocks": 1000000}', "blocks must be a whole number from 1 to 16"),
+        ('{"variable": "x", "base_family": "x", "latent_channels": 100000}', "latent_channels must be a whole number"),
+        (
+            json.dumps({"variable": "x", "base_family": "x", "parents": [str(k) for k in range(99)]}),
+            "parents must be a",
+        ),
+        (
+            json.dumps({"variable": "x", "base_family": "x", "classes": [1] * 100_000}),
+            "classes must be a list of at most",
+        ),
+        (json.dumps({"variable": "x" * 1000, "base_family": "x"}), "variable must be a text of at most 200 letters"),
+        (json.dumps({"variable": "x", "base_family": "x", "training": {"a": "b" * (1 << 21)}}), "more than 1048576"),
         ('{"variable": "depth", "base_family": "x"}', "palette must be null: depth maps have no classes"),
     ],
 )
@@ -174,7 +197,7 @@ def test_bad_metadata_is_refused_by_field(tmp_path: Path, module: TimeAdapter, t
     save_file(module.state_dict(), path, metadata={"fgdm_factor": text})
     with pytest.raises(FactorFileError, match=r"bad metadata 'fgdm_factor'") as error:
         files.read_file(path)
-    assert message in str(error.value)
+    assert message in str(error.value) and len(str(error.value)) < 500
 
 
 def test_info_is_normalised_and_reads_back() -> None:
@@ -216,3 +239,14 @@ def test_blocks_a_level_are_kept_by_the_metadata(tmp_path: Path, widths: tuple[i
     network = Adapter(widths, blocks=blocks)
     files.save(tmp_path / "f.safetensors", network, FactorInfo("depth", "iconworld", palette=None, blocks=blocks))
     assert files.load(tmp_path / "f.safetensors").spec == network.spec
+
+
+def test_an_adapter_larger_than_any_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    """A pickle may spread one stored number over a tensor of any size."""
+    network = Adapter((30_000, 30_000), 8, device="meta")
+    torch.save({k: torch.zeros(1).expand(v.shape) for k, v in network.state_dict().items()}, tmp_path / "x.pth")
+    with checkpoints.open_file(tmp_path / "x.pth") as checkpoint:
+        described = dataclasses.replace(INFO, kind="adapter").to_json()
+        checkpoint = dataclasses.replace(checkpoint, metadata={"fgdm_factor": described}, get=None)
+        with pytest.raises(FactorFileError, match="numbers, more than 1000000000: no factor is so large"):
+            files.read(checkpoint)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+import zipfile
 from pathlib import Path
 from random import Random
 
@@ -133,3 +134,28 @@ def test_foreign_weights_are_named(tmp_path: Path, names: list[str], seems: str)
     with pytest.raises(FactorFileError, match="no FG-DM adapter") as error:
         files.read_file(path)
     assert seems in str(error.value) and "body.N" in str(error.value)
+
+
+def test_a_huge_header_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", 90 << 20))
+        file.truncate((90 << 20) + 8)
+    with pytest.raises(FactorFileError, match="its header takes 94371840 bytes, more than"):
+        files.read_file(path)
+
+
+def test_a_compressed_pickle_is_refused_without_unpacking_it(tmp_path: Path, monkeypatch) -> None:
+    """Of 60 MB there are 60 kB on disk; what PyTorch would make of them is never asked for."""
+    path = tmp_path / "x.pth"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x/data.pkl", bytes(60_000_000))
+    with zipfile.ZipFile(tmp_path / "stored.pth", "w") as archive:
+        archive.writestr("x/data.pkl", bytes(60_000_000))
+    assert path.stat().st_size < 1e5
+    monkeypatch.setattr(torch, "load", None)
+    monkeypatch.setattr(torch.serialization, "get_unsafe_globals_in_checkpoint", None)
+    with pytest.raises(FactorFileError, match=r"'x/data.pkl' in it is compressed.*60000000 bytes of"):
+        files.read_file(path)
+    with pytest.raises(FactorFileError, match="takes 60000000 bytes, more than"):
+        files.read_file(tmp_path / "stored.pth")

@@ -63,6 +63,11 @@ def test_what_is_far_is_small_and_numbers_of_things_are_few():
                 assert not (a.index == b.index and a.base < b.base and a.height > b.height)
 
 
+def test_people_are_frequent_enough_to_learn_their_poses():
+    share = sum(any(i.index == 0 for i in sample_layout(seed, WORLD, BANK).instances) for seed in range(300)) / 300
+    assert 0.25 < share < 0.45, "a quarter of the scenes, and one class in twenty of the rest"
+
+
 def test_combinations_are_held_out():
     held = replace(WORLD, split="held-out")
     for seed in range(60):
@@ -92,7 +97,7 @@ def test_one_sprite_has_one_patch_wherever_it_stands():
     np.testing.assert_array_equal(crops[0][1], crops[1][1])
     assert crops[0][1].sum() > 200
     same = (crops[0][0] == crops[1][0]).all(2)[crops[0][1]]
-    assert same.mean() > 0.99  # but where a slit between two limbs lets the ground through
+    assert same.mean() > 0.9  # but where a slit between two limbs lets the ground through
 
 
 def test_every_person_has_its_joints_where_it_is_drawn():

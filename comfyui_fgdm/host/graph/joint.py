@@ -69,7 +69,7 @@ class GraphGuider(comfy.samplers.CFGGuider):
         halves = [slice(None, batch // 2), slice(batch // 2, None)]
         parts = [
             GraphGuider(of_graph(self.graph, half, batch), self.vae, self.settings).sample(
-                take(noise, half), take(latent_image, half), sampler, sigmas,
+                take(noise, half, batch), take(latent_image, half, batch), sampler, sigmas,
                 None if denoise_mask is None else take(denoise_mask, half, batch), callback, disable_pbar, seed,
             )
             for half in halves
@@ -93,7 +93,7 @@ def _check_weights(nodes: tuple[Sampled, ...]) -> None:
         ):
             raise GraphError(
                 f"variables {one.name!r} and {other.name!r} use one base model with different LoRAs, which cannot be "
-                f"loaded at once: give both the same LoRAs, {ways}"
+                f"loaded at once: connect both to the same LoRAs (the very same nodes), {ways}"
             )
         for node in (one, other):
             if _weight_hooks(node):

@@ -20,7 +20,7 @@ from ...sampling.graph import View, seen_of
 from ...sampling.turns import Turn
 from . import together
 from .hints import Hint, Pictures, given_latent
-from .starts import Start, start_of, unmoved
+from .starts import start_of, unmoved
 from .variables import Given, Graph, Sampled, pack
 from .voice import Value, VariableGuider
 
@@ -32,6 +32,8 @@ SAME = 1e-5
 
 class JointRun:
     """Made for one run of a graph, and dropped after it. models: of each variable, with its factor; sigmas: of the run."""
+
+    voices: dict[str, VariableGuider]
 
     def __init__(
         self, graph: Graph, nodes: Sequence[Sampled], models: Mapping[str, Any], vae, view: View, refresh: int, sigmas
@@ -48,19 +50,25 @@ class JointRun:
             if isinstance(node, Given) and any(node.name in one.reads for one in nodes)
         }
         self.active: dict[int, Any] = {}  # of each base the MODEL whose patches it carries now
+        self.resident: list[Any] = []  # the models of all variables, and the memory that their evaluation needs
+        self.room: tuple[float, ...] = (0.0, 0.0)
         self.shared: dict[str, together.Shared] = {}
         self.apart = False  # once memory was short
 
     def sample(self, noises, latents, masks, sampler, callback, disable_pbar: bool) -> list[torch.Tensor]:
         """The latents of all variables. callback(step, x0, x, total) as core's, with packs of all variables."""
-        self.voices: dict[str, VariableGuider] = {}
-        starts: dict[str, Start] = {}
-        for node, noise, latent, mask in zip(self.nodes, noises, latents, masks, strict=True):
-            start = starts[node.name] = start_of(node, self.sigmas, noise, latent)
+        self.voices = {}
+        starts = [
+            start_of(node, self.sigmas, noise, latent)
+            for node, noise, latent in zip(self.nodes, noises, latents, strict=True)
+        ]
+        longest = max(starts, key=lambda start: len(start.sigmas))  # one bar in the log is enough
+        for node, start, mask in zip(self.nodes, starts, masks, strict=True):
             voice = self.voices[node.name] = VariableGuider(
                 self, node, self.models[node.name], start, self.hints[node.name], len(self.levels) - len(start.sigmas)
             )
-            voice.turn = Turn(lambda voice=voice, mask=mask: voice.play(sampler, mask, disable_pbar))
+            silent = disable_pbar or start is not longest
+            voice.turn = Turn(lambda voice=voice, mask=mask, silent=silent: voice.play(sampler, mask, silent))
         for hint in (hint for hints in self.hints.values() for hint in hints):
             if isinstance(self.graph[hint.parent], Given):
                 self.pictures.show(hint)
@@ -70,15 +78,23 @@ class JointRun:
             self.load()
             while waiting := [voice for voice in self.voices.values() if not voice.turn.done]:
                 self._round(waiting, callback)
+            return [
+                unmoved(node, start, self.levels[-1]) if voice.still else voice.turn.result
+                for node, start, voice in zip(self.nodes, starts, self.voices.values(), strict=True)
+            ]
         finally:
-            for voice in self.voices.values():
-                voice.turn.end()
-            for hint in (hint for hints in self.hints.values() for hint in hints):
-                hint.forget()
-        return [
-            unmoved(node, starts[node.name], self.levels[-1]) if voice.still else voice.turn.result
-            for node, voice in zip(self.nodes, self.voices.values(), strict=True)
-        ]
+            self._end()
+
+    def _end(self) -> None:
+        """Let go of everything, whatever happened: tensors at once, not when the garbage of the run's circles is collected."""
+        for voice in self.voices.values():
+            voice.turn.end()
+        for voice in self.voices.values():
+            voice.model_patcher.eject_model()
+            vars(voice).clear()
+        for hint in (hint for hints in self.hints.values() for hint in hints):
+            hint.forget()
+        vars(self).clear()
 
     def _round(self, waiting: Sequence[VariableGuider], callback) -> None:
         """One evaluation of every variable that is at the highest noise level, parents first."""
@@ -129,26 +145,28 @@ class JointRun:
                 self._decoding(hint, step)
 
     def _decoding(self, hint: Hint, step: int) -> None:
-        loaded = comfy.model_management.loaded_models(only_currently_used=True)
         parent = self.voices[hint.parent]
         self.pictures.show(hint, lambda: parent.scaled_out(self.values[hint.parent].x0.float()), step)
-        # Decoding may have taken the room of the others, as in core's ControlNets.
-        comfy.model_management.load_models_gpu(loaded)
-        self.active.clear()
+        self.load()  # decoding may have taken the room of the others
 
     def load(self) -> None:
-        """Load the models of all variables at once, before the first step; each has asked for its own by now."""
-        voices = [voice for voice in self.voices.values() if not voice.turn.done]
-        bases = {id(voice.model_patcher.model): voice.model_patcher for voice in voices}
-        others = [model for voice in voices for model in voice.loaded_models]
-        if self.vae is not None and any(self.hints.values()):
-            others.append(self.vae.patcher)
-        unique = {id(model.model): model for model in others if id(model.model) not in bases}
-        needed = [(voice.memory, voice.least_memory) for voice in voices]
-        if voices:
-            most, least = (max(amounts) for amounts in zip(*needed, strict=True))
-            models = [*bases.values(), *unique.values()]
-            comfy.model_management.load_models_gpu(models, memory_required=most, minimum_memory_required=least)
+        """Load the models of all variables at once, with room for the largest evaluation: before the first step (each has
+        asked for its own by then), and again after anything else that may have taken their place. The VAE is loaded with them
+        the first time, later it stays where there is room."""
+        first = not self.resident
+        if first:
+            voices = [voice for voice in self.voices.values() if not voice.turn.done]
+            if not voices:
+                return
+            bases = {id(voice.model_patcher.model): voice.model_patcher for voice in voices}
+            others = {id(model.model): model for voice in voices for model in voice.loaded_models}
+            self.resident = [*bases.values(), *(others[key] for key in others if key not in bases)]
+            self.room = tuple(map(max, zip(*((voice.memory, voice.least_memory) for voice in voices), strict=True)))
+        decoder = [self.vae.patcher] if first and self.vae is not None and any(self.hints.values()) else []
+        most, least = self.room
+        comfy.model_management.load_models_gpu(
+            [*self.resident, *decoder], memory_required=most, minimum_memory_required=least
+        )
         self.active.clear()
 
     def activate(self, model) -> None:
@@ -156,9 +174,9 @@ class JointRun:
         base = id(model.model)
         if self.active.get(base) is model:
             return
-        before = self.active.get(base)
-        if before is not None:
-            before.eject_model()
+        for voice in self.voices.values():
+            if voice.model_patcher is not model and voice.model_patcher.model is model.model:
+                voice.model_patcher.eject_model()
         model.unpatch_model(unpatch_weights=False)
         model.patch_model(load_weights=False)
         model.model_patches_to(model.load_device)

@@ -11,7 +11,7 @@ import comfy.patcher_extension
 import comfy.samplers
 import torch
 
-from ..models.apply import KEY, PARENTS, FactorWrapper, with_features
+from ..models.features import KEY, PARENTS, SHARED, FactorWrapper, note_whole, with_features
 from .variables import Sampled
 
 _SPECIAL = ("area", "mask", "control", "gligen", "hooks", "timestep_start", "timestep_end", "default")
@@ -63,12 +63,12 @@ def can_share(voice) -> bool:
     plain = voice.node.model
     options = plain.model_options
     inner = options.get("transformer_options", {})
-    nothing = (
+    attached = (
         *(value for key, value in options.items() if key != "transformer_options"),
         *inner.values(), plain.object_patches, plain.injections, plain.attachments, plain.forced_hooks,
         plain.additional_models, *plain.wrappers.values(), *plain.callbacks.values(),
     )  # fmt: skip
-    return not any(nothing)
+    return all(value is None or value is False or (isinstance(value, (dict, list)) and not value) for value in attached)
 
 
 def predict(group: Sequence[Part], timestep: torch.Tensor, sigmas: torch.Tensor) -> dict[str, Shared]:
@@ -77,11 +77,11 @@ def predict(group: Sequence[Part], timestep: torch.Tensor, sigmas: torch.Tensor)
     options = comfy.model_patcher.create_model_options_clone(group[0].node.model.model_options)
     options.setdefault("transformer_options", {})["sample_sigmas"] = sigmas
     wrapper = _Stack([part.wrapper for part in group], [part.seen for part in group])
-    comfy.patcher_extension.add_wrapper_with_key(
-        comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL, "fgdm_together", wrapper, options, is_model_options=True
-    )
-    kinds = ("positive", "negative") if group[0].guided else ("positive",)
-    conds: list = [[_joined(group, kind)] for kind in kinds]
+    kinds = comfy.patcher_extension.WrappersMP
+    for kind, key, added in ((kinds.CALC_COND_BATCH, KEY, note_whole), (kinds.DIFFUSION_MODEL, SHARED, wrapper)):
+        comfy.patcher_extension.add_wrapper_with_key(kind, key, added, options, is_model_options=True)
+    sides = ("positive", "negative") if group[0].guided else ("positive",)
+    conds: list = [[_joined(group, side)] for side in sides]
     out = comfy.samplers.calc_cond_batch(
         group[0].node.model.model, conds + [None] * (2 - len(conds)), x, timestep.repeat(len(group)), options
     )

@@ -49,7 +49,10 @@ class VariableGuider(comfy.samplers.CFGGuider):
         super().__init__(model)
         self.run, self.node, self.begin, self.offset = run, node, start, offset
         size = tuple(start.latent.shape[-2:])
-        self.set_conds(with_hints(node.positive, hints, size), with_hints(node.negative, hints, size))
+        nets: dict[int, Any] = {}
+        self.set_conds(
+            *(with_hints(_with_own_nets(prompt, nets), hints, size) for prompt in (node.positive, node.negative))
+        )
         self.set_cfg(node.cfg)
         self.still, self.begun = len(start.sigmas) < 2, False
         self.sigma = 0.0
@@ -128,3 +131,21 @@ class VariableGuider(comfy.samplers.CFGGuider):
         start = self.scaled_in(self.begin.latent)
         x = start + sigma * self.begin.noise.to(start)
         return Value(x, start, torch.full((len(x),), sigma, device=x.device))
+
+
+def _with_own_nets(conditioning, made: dict[int, Any]):
+    """A prompt whose control nets are copies: a net keeps what it works out for one run (range, hint at size), and other
+    variables may have the same prompt. made: copies so far, by the net that they are of."""
+
+    def copy(net):
+        if net is None:
+            return None
+        if id(net) not in made:
+            made[id(net)] = net.copy()
+            made[id(net)].set_previous_controlnet(copy(net.previous_controlnet))
+        return made[id(net)]
+
+    return [
+        [embedding, {**options, "control": copy(options["control"])} if options.get("control") else options]
+        for embedding, options in conditioning
+    ]

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 
-import comfy.lora
 import comfy.model_sampling
 import comfy.patcher_extension
 import torch
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
-from comfy.ldm.modules.diffusionmodules.util import timestep_embedding
 
-from ...factors.conditions import adapter_input, resized
-from ...factors.files import AdapterKind, LoraPair
+from ...factors.files import AdapterKind
+from . import lowrank
 from .factor import Factor
+from .features import KEY, PARENTS, FactorWrapper, note_whole
 
-KEY = "fgdm_factor"
-PARENTS = "fgdm_parents"
-"""Entry of the transformer options that holds the current values of variables, by name, while a graph is sampled."""
-
+__all__ = ["KEY", "PARENTS", "FactorMismatchError", "FactorWrapper", "apply_factor", "check_fit", "name_parents"]
 
 TEXT_WIDTHS = {"sd15": 768, "iconworld": 128}
 """Width of the encoded prompt by base family. Stable Diffusion 2.x differs from 1.x in nothing else that an adapter meets."""
@@ -27,71 +23,6 @@ TEXT_WIDTHS = {"sd15": 768, "iconworld": 128}
 
 class FactorMismatchError(ValueError):
     """The factor was trained for another kind of base model."""
-
-
-class FactorWrapper:
-    """Runs the adapter on what the UNet sees and adds its features inside the UNet.
-
-    Feature l is added to the output of the last input block of level l, before that output
-    is stored for the skip connection, so the way down and the skip both carry it
-    (blocks 2, 5, 8, 11 of Stable Diffusion 1.5).
-
-    All state of a call lives in that call: nothing is written to the model.
-    """
-
-    def __init__(
-        self,
-        factor: Factor,
-        blocks: list[int],
-        strength: float,
-        sigma_range: tuple[float, float] | None,
-        values: Mapping[str, torch.Tensor],
-        on_the_fly: bool,
-    ):
-        self.factor = factor
-        self.low_rank = factor.lora if on_the_fly else {}  # added at each call, where others share the loaded weights
-        self.values = values  # latents of the parents, scaled as the model's own
-        self.blocks = blocks
-        self.strength = strength
-        self.sigma_range = sigma_range  # (high, low), or None for every step
-
-    def __call__(self, executor, x, timesteps, context=None, y=None, control=None, transformer_options=None, **kwargs):
-        options = {} if transformer_options is None else transformer_options
-        if self._active(options):
-            options = with_features(options, self.features(executor.class_obj, x, timesteps, y, options))
-        with low_rank_weights(executor.class_obj, self.low_rank, self.strength):
-            return executor(x, timesteps, context, y, control, options, **kwargs)
-
-    def _active(self, options) -> bool:
-        if self.sigma_range is None:
-            return True
-        high, low = self.sigma_range
-        return low <= float(options["sigmas"][0]) <= high
-
-    def features(self, unet: UNetModel, x, timesteps, y, options: dict) -> dict[int, torch.Tensor]:
-        """{input block: what is added to its output} for these inputs of the UNet."""
-        spec, info, emb = self.factor.spec, self.factor.info, None
-        if spec.kind is AdapterKind.TIME:
-            emb = unet_embedding(unet, x, timesteps, y, options)
-        values = {**self.values, **options.get(PARENTS, {})}
-        chunks = options.get("cond_or_uncond") or (0,)
-        source = adapter_input(x, info.parents, values, spec.in_channels, chunks, info.null_condition)
-        found = shared_rows(self.factor.patcher.model, source, emb, len(chunks))
-        return {b: f if self.strength == 1.0 else self.strength * f for b, f in zip(self.blocks, found, strict=True)}
-
-
-def shared_rows(network, source: torch.Tensor, emb: torch.Tensor | None, chunks: int) -> list[torch.Tensor]:
-    """The adapter's features, computed once where all chunks of the batch (with the prompt, without it) are alike."""
-
-    def alike(value: torch.Tensor | None) -> bool:
-        return value is None or all(
-            torch.equal(value[: len(value) // chunks], part) for part in value.chunk(chunks)[1:]
-        )
-
-    rows = len(source) // chunks
-    if chunks == 1 or not (alike(source) and alike(emb)):
-        return network(source, emb)
-    return [f.repeat(chunks, 1, 1, 1) for f in network(source[:rows], None if emb is None else emb[:rows])]
 
 
 def apply_factor(
@@ -115,6 +46,8 @@ def apply_factor(
         variables use the same loaded weights without them.
     Raises FactorMismatchError if the factor belongs to another base family, or is applied to ``model`` already.
     """
+    if not math.isfinite(strength):
+        raise ValueError(f"strength: {strength} is no finite number; give one from 0 to 2, 1 as trained.")
     if not 0.0 <= start_percent <= end_percent <= 1.0:
         raise ValueError(
             f"start_percent {start_percent:g} and end_percent {end_percent:g}: give 0 <= start <= end <= 1, "
@@ -130,6 +63,11 @@ def apply_factor(
     if strength == 0.0:
         return patched
 
+    if wrong := lowrank.misfit(model.model.diffusion_model.state_dict() if factor.lora else {}, factor.lora):
+        raise FactorMismatchError(
+            f"factor: {factor.name!r} holds {wrong}. Load a checkpoint of the family {factor.info.base_family}."
+        )
+    factor = factor.in_precision(model.model.get_dtype_inference())
     sigma_range = None
     if (start_percent, end_percent) != (0.0, 1.0):
         sampling = model.get_model_object("model_sampling")
@@ -137,12 +75,16 @@ def apply_factor(
     process = model.model.process_latent_in
     values = {name: process(value) for name, value in (parents or {}).items()}
     wrapper = FactorWrapper(factor, blocks, strength, sigma_range, values, on_the_fly)
-    patched.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL, KEY, wrapper)
+    kinds = comfy.patcher_extension.WrappersMP
+    patched.add_wrapper_with_key(kinds.DIFFUSION_MODEL, KEY, wrapper)
+    if not patched.get_wrappers(kinds.CALC_COND_BATCH, KEY):
+        patched.add_wrapper_with_key(kinds.CALC_COND_BATCH, KEY, note_whole)
+    patched.add_callback_with_key(comfy.patcher_extension.CallbacksMP.ON_CLEANUP, KEY, lambda _model: wrapper.forget())
 
     others = [m for m in patched.get_additional_models_with_key(KEY) if not m.is_clone(factor.patcher)]
     patched.set_additional_models(KEY, [*others, factor.patcher])
     if factor.lora and not on_the_fly:
-        add_low_rank(patched, factor, strength)
+        lowrank.patch(patched, factor.lora, strength)
     return patched
 
 
@@ -228,70 +170,3 @@ def prediction_type(model) -> str | None:
     if isinstance(sampling, comfy.model_sampling.EPS) and not isinstance(sampling, comfy.model_sampling.X0):
         return "eps"
     return None
-
-
-def unet_embedding(unet: UNetModel, x, timesteps, y, options) -> torch.Tensor:
-    """The embedding (B, 4 * model_channels) that the UNet's own blocks will see for this call."""
-    emb = unet.time_embed(timestep_embedding(timesteps, unet.model_channels).to(x.dtype))
-    for patch in options.get("patches", {}).get("emb_patch", ()):
-        emb = patch(emb, unet.model_channels, options)
-    if unet.num_classes is not None:
-        emb = emb + unet.label_emb(y)
-    return emb
-
-
-@contextlib.contextmanager
-def low_rank_weights(unet: UNetModel, pairs: Mapping[str, LoraPair], strength: float) -> Iterator[None]:
-    """While this lasts, the UNet's layers use their weights with the low-rank deltas added; the weights stay as they are."""
-    before = []
-    try:
-        for key, pair in pairs.items():
-            layer = unet.get_submodule(key.removesuffix(".weight"))
-            before.append((layer, layer.weight_function))
-            layer.weight_function = [*layer.weight_function, _Delta(pair, strength)]
-        yield
-    finally:
-        for layer, functions in before:
-            layer.weight_function = functions
-
-
-class _Delta:
-    def __init__(self, pair: LoraPair, strength: float):
-        self.pair, self.strength = pair, strength
-
-    def __call__(self, weight: torch.Tensor) -> torch.Tensor:
-        delta = self.pair.up.to(weight) @ self.pair.down.to(weight)
-        return weight + self.strength * delta.reshape(weight.shape)
-
-
-def with_features(options: dict, features: Mapping[int, torch.Tensor]) -> dict:
-    """A copy of transformer_options by which the UNet adds these to the outputs of its input blocks, before the skip
-    connections are stored. A block that another patch lets compute at another size gets them resized to that size."""
-
-    def patch(h: torch.Tensor, now: dict) -> torch.Tensor:
-        number = now["block"][1]
-        return h + resized(features[number], h.shape[2:]) if number in features else h
-
-    patches = dict(options.get("patches", {}))
-    patches["input_block_patch"] = [*patches.get("input_block_patch", ()), patch]
-    return {**options, "patches": patches}
-
-
-def add_low_rank(model, factor: Factor, strength: float) -> None:
-    """Add the file's low-rank deltas (up @ down) to the weights of the clone, as core does for a LoRA."""
-    weights = model.model.state_dict()
-    named: dict[str, torch.Tensor] = {}
-    targets: dict[str, str] = {}
-    for key, pair in factor.lora.items():
-        target = "diffusion_model." + key
-        shape = weights[target].shape if target in weights else None
-        if shape is None or (pair.up.shape[0], pair.down.shape[1]) != (shape[0], shape[1:].numel()):
-            raise FactorMismatchError(
-                f"factor: {factor.name!r} holds a low-rank change of {key}, "
-                f"{'which the model lacks' if shape is None else f'which is {list(shape)} in the model'}. "
-                f"Load a checkpoint of the family {factor.info.base_family}."
-            )
-        targets[target] = target
-        named[target + ".lora_up.weight"] = pair.up
-        named[target + ".lora_down.weight"] = pair.down
-    model.add_patches(comfy.lora.load_lora(named, targets), strength)

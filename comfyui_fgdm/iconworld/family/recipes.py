@@ -160,6 +160,7 @@ TIDY = Recipe(
         icons=c.TIDY_ICONS,
         visible=0.7,
         tidy=True,
+        people=0.25,
     ),
     size=128,
     scenes=120_000,

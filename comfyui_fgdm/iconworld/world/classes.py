@@ -129,6 +129,7 @@ STUFF: tuple[Stuff, ...] = (
 )
 GROUNDS = (GRASS, SEA, SAND, SNOW, ROAD)
 
+PERSON = 0
 THING_BY_INDEX = {thing.index: thing for thing in THINGS}
 STUFF_BY_INDEX = {stuff.index: stuff for stuff in STUFF}
 

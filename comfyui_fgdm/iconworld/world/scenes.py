@@ -15,7 +15,7 @@ class World:
     """What a recipe draws from. things, stuff: COCO label indices; instances: (fewest, most) per scene;
     styles: icon styles used; figures: share of people drawn as figures with joints; indoor: share of rooms; icons: names
     of the icons used (None: all); visible: least share of each thing that is not covered, in training scenes; tidy: few
-    sprites, set on the grid of the latents (see `tidy`)."""
+    sprites, set on the grid of the latents (see `tidy`); people: share of tidy scenes that get a person if they have none."""
 
     things: tuple[int, ...] = c.CPU_THINGS
     stuff: tuple[int, ...] = c.OUTDOOR_STUFF
@@ -27,6 +27,7 @@ class World:
     icons: tuple[str, ...] | None = None
     visible: float = 0.33
     tidy: bool = False
+    people: float = 0.0
 
     @property
     def classes(self) -> tuple[int, ...]:
@@ -86,6 +87,11 @@ def held_out(indices) -> bool:
     return len(set(indices)) > 1 and (value >> 16) % 8 == 0
 
 
+def allowed(indices: list[int], world: World) -> bool:
+    """Whether a world's split has scenes of these things."""
+    return world.split == "any" or held_out(indices) == (world.split == "held-out") or len(indices) < 2
+
+
 def choose_things(rng: np.random.Generator, world: World, shares: tuple[float, ...] | None = None) -> list[int]:
     """Label indices of the things of a scene, one for each instance, of a combination that the world's split allows.
     shares: of the scenes of each number of things that the world allows, fewest first (None: all alike)."""
@@ -101,7 +107,7 @@ def choose_things(rng: np.random.Generator, world: World, shares: tuple[float, .
             chosen = [kinds[0]] * repeats + kinds[1:]
         else:
             chosen = list(rng.choice(world.things, size=count, replace=False))
-        if world.split == "any" or held_out(chosen) == (world.split == "held-out") or count < 2:
+        if allowed(chosen, world):
             return [int(index) for index in chosen]
     raise RuntimeError("no combination of classes fits the split; widen the world's classes")
 

@@ -14,7 +14,7 @@ import numpy as np
 from . import classes as c
 from . import people
 from .icons import Icon
-from .scenes import Element, Instance, Layout, World, choose_things, overlap
+from .scenes import Element, Instance, Layout, World, allowed, choose_things, overlap
 
 CELLS = 16  # across the picture
 NEAR = 13  # feet at this row of cells or below it: the larger size
@@ -79,12 +79,14 @@ def sample_layout(seed: int, world: World, bank: dict[int, list[Icon]]) -> Layou
     horizon = int(rng.integers(6, 9))
     elements = _elements(rng, world, ground, horizon)
     indices = choose_things(rng, world, COUNTS)
+    if rng.random() < world.people and c.PERSON not in indices and allowed([c.PERSON, *indices[1:]], world):
+        indices[0] = c.PERSON
     words = {i: 0 if rng.random() < 0.65 else int(rng.integers(len(c.THING_BY_INDEX[i].words))) for i in set(indices)}
     boxes: list[tuple[float, float, float, float]] = []
     instances: list[Instance] = []
     for index in indices:
         thing = c.THING_BY_INDEX[index]
-        figure = index == 0 and rng.random() < world.figures
+        figure = index == c.PERSON and rng.random() < world.figures
         if figure:
             look = int(rng.integers(people.LOOKS // 2)) * 2
             look += (0, 0, 1)[words[index]] if words[index] else int(rng.integers(2))
