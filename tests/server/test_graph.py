@@ -55,7 +55,7 @@ FAILS: dict[str, tuple[Change, list[str]]] = {
     "a missing parent": (edit("FGDM_GraphControl", shows="depth"), ["'depth'", "'segmentation'"]),
     "a missing variable": (edit("FGDM_GraphControl", variable="picture"), ["'picture'", "'image'"]),
     "no VAE": (drop("FGDM_GraphGuider", "vae"), ["'segmentation'", "VAE"]),
-    "no map at all": (drop("FGDM_GraphImage", "graph"), ["'segmentation'", "add it"]),
+    "no map at all": (drop("FGDM_GraphImage", "graph"), ["'segmentation'", "'image'"]),
 }
 
 
