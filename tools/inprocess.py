@@ -132,6 +132,9 @@ def boot(base: Path, *, cpu: bool = True, pack: bool = True) -> InProcessHost:
     mend.install()
     # First on the path: the host has top-level modules `nodes` and `server`, the pack folders of those names.
     sys.path.insert(0, str(host.path))
+    # Collecting tests/server leaves a package of that name, without a file, which would hide the host's module.
+    if getattr(sys.modules.get("server"), "__file__", None) is None:
+        sys.modules.pop("server", None)
     make_base(base)
 
     cli_args = importlib.import_module("comfy.cli_args")
