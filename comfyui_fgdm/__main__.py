@@ -1,4 +1,5 @@
-"""Commands of the engine: `convert` makes factor files of checkpoints of the FG-DM release, `objects` reads captions.
+"""Commands of the engine: `convert` makes factor files of checkpoints of the FG-DM release, `objects` reads captions, `train`
+trains factors.
 
 Exit codes: 0 done, 1 refused or failed (the reason on standard error), 2 a command line that makes no sense.
 """
@@ -13,6 +14,8 @@ from pathlib import Path
 from .factors import convert, files
 from .maps import kinds, palettes
 from .objects import words
+from .training import command
+from .training.backbone import Backbone
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -40,7 +43,14 @@ def _parser() -> argparse.ArgumentParser:
     objects.add_argument("--mode", choices=[mode.value for mode in words.ObjectMode], default="auto")
     objects.add_argument("--json", action="store_true", help='print {"objects", "unmatched", "not_representable"}')
     objects.set_defaults(run=_objects)
+    command.add(commands, {"embedded": _embedded})
     return parser
+
+
+def _embedded() -> Backbone:
+    from .iconworld.family.backbone import TinyBackbone
+
+    return TinyBackbone()
 
 
 def _convert(options: argparse.Namespace) -> None:
@@ -66,7 +76,7 @@ def _objects(options: argparse.Namespace) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line and return its exit code; argparse itself exits with 2."""
     options = _parser().parse_args(arguments)
-    refusals = (convert.ConvertError, files.FactorFileError, kinds.VariableError, palettes.PaletteError, OSError)
+    refusals = (*command.REFUSALS, convert.ConvertError, files.FactorFileError, kinds.VariableError, OSError)
     try:
         options.run(options)
     except refusals as error:

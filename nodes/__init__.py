@@ -33,10 +33,14 @@ class FGDMExtension(ComfyExtension):
         from .load_factor import LoadFactor
         from .objects import Objects
         from .sample_maps import SampleMaps
+        from .save_factor import SaveFactor
+        from .train_factor import TrainFactor
+        from .write_examples import WriteExamples
 
         return [
             LoadEmbedded, LoadEmbeddedImageFactor, LoadFactor, ApplyFactor, Objects, SampleMaps, CandidateNoise, BestOfN, DecodeMap,
             GraphFactor, GraphImage, GraphGiven, GraphControl, GraphGuider, GraphResult,
+            WriteExamples, TrainFactor, SaveFactor,
         ]  # fmt: skip
 
 

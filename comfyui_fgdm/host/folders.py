@@ -53,6 +53,11 @@ def not_embedded_message(kind: str, what: str, name: object) -> str:
     return f"{what}: {name!r} does not come with this pack. There is {known}. Files of your own are loaded by {core}."
 
 
+def own_factors() -> Path:
+    """The folder in which a user's own factors lie."""
+    return Path(folder_paths.models_dir) / FACTORS
+
+
 def palette_files() -> list[Path]:
     """The JSON files of the palette folders, in the order of their names."""
     paths = (folder_paths.get_full_path(PALETTES, name) for name in folder_paths.get_filename_list(PALETTES))

@@ -11,6 +11,7 @@ import functools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..maps import conversion, palettes
 from ..maps.palette_file import Label, Palette, PaletteError
@@ -88,10 +89,10 @@ def english() -> English:
     """The word lists, read once."""
     raw = json.loads((palettes.DATA_DIR / "english.json").read_text(encoding="utf-8"))
     phrases = ("negation_phrases", "affirmations", "nobody")
-    sets = {
+    sets: dict[str, Any] = {
         name: frozenset(raw[name]) for name in English.__annotations__ if name not in (*phrases, "irregular", "ignored")
     }
-    split = {name: frozenset(tuple(phrase.split()) for phrase in raw[name]) for name in phrases}
+    split: dict[str, Any] = {name: frozenset(tuple(phrase.split()) for phrase in raw[name]) for name in phrases}
     return English(irregular=raw["irregular"], ignored=tuple(raw["ignored"]), **sets, **split)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from .attention import AttentionMaps
 
@@ -30,11 +30,13 @@ class BaseFacts:
 class Backbone(Protocol):
     """A frozen diffusion model. None of its parameters asks for a gradient; all tensors live on ``device``.
 
-    unet: the module whose named weights ``changed`` in ``predict`` may replace.
+    weights: those of its UNet by name, which ``changed`` in ``predict`` may replace.
     """
 
     facts: BaseFacts
-    unet: nn.Module
+
+    @property
+    def weights(self) -> Mapping[str, Tensor]: ...
 
     def prompts(self, texts: Sequence[str]) -> Tensor:
         """Encoded prompts, B x tokens x width, without gradient."""

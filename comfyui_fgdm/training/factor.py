@@ -73,7 +73,7 @@ class FactorNetwork(nn.Module):
         self.spec = files.AdapterSpec(settings.kind, facts.widths, read, embedding, settings.blocks)
         self.parents = settings.parents
         self.adapter = files.build(self.spec)
-        self.lora = LowRank(base.unet, settings.rank) if settings.rank else None
+        self.lora = LowRank(base.weights, settings.rank) if settings.rank else None
 
     def predict(
         self,
@@ -87,7 +87,7 @@ class FactorNetwork(nn.Module):
         """The base's prediction with this factor applied. seen: latents of all parents, each like x."""
         read = torch.cat([seen[name] for name in self.parents], 1) if self.parents and seen is not None else x
         features = self.adapter(read, base.embed(t) if self.spec.emb_channels else None)
-        return base.predict(x, t, prompts, features, attention, self.lora.weights(base.unet) if self.lora else None)
+        return base.predict(x, t, prompts, features, attention, self.lora.weights(base.weights) if self.lora else None)
 
 
 def shown_parents(

@@ -1,4 +1,4 @@
-"""The loop that every part of the tiny family is trained by: fixed seeds, a time budget, resumable checkpoints, a log."""
+"""The one training loop: fixed seeds, schedules as values, resumable checkpoints, a log. A generator of records."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -19,12 +20,16 @@ from .optimisers import Optimiser, make
 Model = TypeVar("Model", bound=nn.Module)
 
 
+class TrainingError(RuntimeError):
+    """Training that cannot go on; the text says at which step, why, and what was kept."""
+
+
 @dataclass(frozen=True)
 class Budget:
     """samples: the length of the schedule; batch; lr: the peak, after `warmup` steps, cosine to zero; ema: decay (0: none);
     save_every: seconds between checkpoints; restart: after so many samples the rate has reached zero and starts anew from
     the peak (0: one cosine over all samples); hold: share of the schedule, after the warm-up, in which the rate stays at its
-    peak before it falls; optimiser: see there."""
+    peak before it falls; optimiser: see there; accumulate: batches whose gradients make one step, each sample counted once."""
 
     samples: int
     batch: int
@@ -36,14 +41,15 @@ class Budget:
     restart: int = 0
     hold: float = 0.0
     optimiser: Optimiser = Optimiser.ADAMW
+    accumulate: int = 1
 
     @property
     def steps(self) -> int:
-        return self.samples // self.batch
+        return self.samples // (self.batch * self.accumulate)
 
     def rate(self, step: int) -> float:
         """Learning rate of a step: linear warm-up, then (after `hold`) cosine to zero; once more after `restart`."""
-        again = self.restart // self.batch
+        again = self.restart // (self.batch * self.accumulate)
         begin, end = (again, self.steps) if step >= again else (0, again)
         warm = min(1.0, (step - begin + 1) / self.warmup)
         falling = max(0.0, step - begin - self.hold * (end - begin))
@@ -76,6 +82,17 @@ class Ema:
                     p.copy_(self.shadow[name])
 
 
+@dataclass(frozen=True)
+class Watch:
+    """Something to do at each ``every`` steps, and after the last: ``call(step)`` gives figures for the log (may be none).
+
+    It runs without gradient, in eval mode, on the averaged weights; it must not touch the global random state.
+    """
+
+    every: int
+    call: Callable[[int], Mapping[str, float]]
+
+
 def train(
     name: str,
     model: nn.Module,
@@ -85,13 +102,21 @@ def train(
     seed: int = 0,
     stop_after: float = math.inf,
     log_every: int = 100,
+    watches: Sequence[Watch] = (),
+    save_steps: int = 0,
+    autocast: torch.dtype | None = None,
 ) -> Iterator[dict]:
     """Train the parameters of `model` that require a gradient; a generator of log records.
 
     loss_of(step, generator) gives the loss of one batch and figures for the log; the generator is seeded by the step, so a
     resumed run sees the batches an unbroken one would. State lies in folder/name.pt, the log in folder/name.log.jsonl.
-    stop_after: seconds of this slice; the run can be resumed by calling again. On return the EMA weights are in `model`
-    only if the run is complete or was stopped by the slice; the checkpoint keeps both.
+    stop_after: seconds of this slice; the run can be resumed by calling again. watches: see there; each gives a record of
+    its own. save_steps: a checkpoint at each so many steps, beside those of budget.save_every seconds. autocast: the
+    precision of the forward pass (bfloat16 or float16), None for that of the weights. On return the EMA weights are in
+    `model` only if the run is complete or was stopped by the slice; the checkpoint keeps both.
+
+    A generator that is closed, or interrupted, saves first. TrainingError for a loss or gradient that is no number (the state
+    before it is kept), and for a checkpoint that cannot be written (the one before it is kept).
     """
     folder.mkdir(parents=True, exist_ok=True)
     file, log = folder / f"{name}.pt", folder / f"{name}.log.jsonl"
@@ -105,13 +130,14 @@ def train(
         optimiser.load_state_dict(state["optimiser"])
         ema.shadow = {key: value.to(device()) for key, value in state["ema"].items()}
         ema.step, step, spent = state["ema_step"], state["step"], state["spent"]
+        keep_log_until(log, step)
     start = saved = time.monotonic()
     sums: dict[str, float] = {}
     count = 0
+    where = device()
 
     def save() -> None:
-        temporary = file.with_suffix(".tmp")
-        torch.save(
+        write_state(
             {
                 "model": model.state_dict(),
                 "optimiser": optimiser.state_dict(),
@@ -120,9 +146,16 @@ def train(
                 "step": step,
                 "spent": spent + time.monotonic() - start,
             },
-            temporary,
+            file,
         )
-        os.replace(temporary, file)
+
+    def logged(figures: Mapping[str, float]) -> dict:
+        seconds = round(spent + time.monotonic() - start, 1)
+        samples = step * budget.batch * budget.accumulate
+        record = {"part": name, "step": step, "samples": samples, "seconds": seconds, **figures}
+        with log.open("a") as out:
+            out.write(json.dumps(record) + "\n")
+        return record
 
     model.train()
     try:
@@ -131,37 +164,82 @@ def train(
             rate = budget.rate(step)
             for group in optimiser.param_groups:
                 group["lr"] = rate
-            loss, figures = loss_of(step, generator)
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            for _ in range(budget.accumulate):
+                with torch.autocast(where.type, autocast) if autocast else nullcontext():
+                    loss, figures = loss_of(step, generator)
+                (loss / budget.accumulate).backward()
+                for key, value in {"loss": float(loss.detach()), **figures}.items():
+                    sums[key] = sums.get(key, 0.0) + value
+                count += 1
+            norm = torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            if not math.isfinite(float(norm)):
+                raise TrainingError(
+                    f"{name}: the loss or its gradient is no number at step {step} (rate {rate:.2e}); the state of that step "
+                    f"is kept in {file}. Lower the rate, or train in single precision, and go on"
+                )
             optimiser.step()
             ema.update(model)
             step += 1
-            for key, value in {"loss": float(loss.detach()), **figures}.items():
-                sums[key] = sums.get(key, 0.0) + value
-            count += 1
             if step % log_every == 0 or step == steps:
-                seconds = spent + time.monotonic() - start
-                record = {
-                    "part": name,
-                    "step": step,
-                    "samples": step * budget.batch,
-                    "seconds": round(seconds, 1),
-                    "lr": rate,
-                    **{key: round(value / count, 5) for key, value in sums.items()},
-                }
+                record = logged({"lr": rate, **{key: round(value / count, 5) for key, value in sums.items()}})
                 sums, count = {}, 0
-                with log.open("a") as out:
-                    out.write(json.dumps(record) + "\n")
                 yield record
-            if time.monotonic() - saved > budget.save_every:
+            for watch in watches:
+                if step % watch.every == 0 or step == steps:
+                    with averaged(model, ema), torch.no_grad():
+                        seen = watch.call(step)
+                    if seen:
+                        yield logged(seen)
+            if time.monotonic() - saved > budget.save_every or (save_steps and step % save_steps == 0):
                 save()
                 saved = time.monotonic()
     finally:  # also when interrupted: what was learned is kept
         save()
     ema.copy_to(model)
     model.eval()
+
+
+@contextmanager
+def averaged(model: nn.Module, ema: Ema) -> Iterator[None]:
+    """The model in eval mode with its averaged weights; afterwards as it was."""
+    own = {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
+    ema.copy_to(model)
+    model.eval()
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for name, p in model.named_parameters():
+                if name in own:
+                    p.copy_(own[name])
+        model.train()
+
+
+def write_state(state: dict, file: Path) -> None:
+    """A checkpoint that is whole or absent. TrainingError if it cannot be written; what was there before stays."""
+    temporary = file.with_suffix(".tmp")
+    try:
+        torch.save(state, temporary)
+        os.replace(temporary, file)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+        temporary.unlink(missing_ok=True)
+        kept = "the checkpoint before it is kept" if file.exists() else "there is none before it"
+        raise TrainingError(f"{file} cannot be written ({error}); {kept}. Free some space and go on") from error
+
+
+def keep_log_until(log: Path, step: int) -> None:
+    """Drop records of steps that a resumed run does anew, and a last line that was cut off."""
+    if not log.exists():
+        return
+    kept = []
+    for line in log.read_text().splitlines():
+        try:
+            if json.loads(line)["step"] <= step:
+                kept.append(line)
+        except (json.JSONDecodeError, KeyError):
+            continue
+    log.write_text("".join(f"{line}\n" for line in kept))
 
 
 def spent(file: Path) -> tuple[int, float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -14,17 +16,17 @@ def _key(name: str) -> str:
 
 
 class LowRank(nn.Module):
-    """Low-rank changes of a frozen network's weights, used through ``torch.func.functional_call``.
+    """Low-rank changes of a frozen network's weights (by name), used through ``torch.func.functional_call``.
 
     One pair per convolution and linear weight with at least ``rank`` inputs and outputs; ``up`` starts at zero.
     skip: names that begin so are left as they are.
     """
 
-    def __init__(self, network: nn.Module, rank: int, skip: tuple[str, ...] = ("time_embed",)) -> None:
+    def __init__(self, frozen: Mapping[str, Tensor], rank: int, skip: tuple[str, ...] = ("time_embed",)) -> None:
         super().__init__()
         self.shapes = {
             name: p.shape
-            for name, p in network.named_parameters()
+            for name, p in frozen.items()
             if p.ndim in (2, 4) and not name.startswith(skip) and min(p.shape[0], p[0].numel()) >= rank
         }
         self.down, self.up = nn.ParameterDict(), nn.ParameterDict()
@@ -33,11 +35,10 @@ class LowRank(nn.Module):
             self.down[key] = nn.Parameter(torch.randn(rank, shape[1:].numel()) / shape[1:].numel() ** 0.5)
             self.up[key] = nn.Parameter(torch.zeros(shape[0], rank))
 
-    def weights(self, network: nn.Module) -> dict[str, Tensor]:
-        """Parameter name -> changed weight, differentiable in the low-rank factors."""
-        own = dict(network.named_parameters())
+    def weights(self, frozen: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Name -> changed weight, differentiable in the low-rank factors."""
         return {
-            name: own[name] + (self.up[_key(name)] @ self.down[_key(name)]).view(shape)
+            name: frozen[name] + (self.up[_key(name)] @ self.down[_key(name)]).view(shape)
             for name, shape in self.shapes.items()
         }
 

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 
 GOLDEN = Path(__file__).with_name("golden_object_info.json")
-OPTIONS_OF_THE_HOST = {"factor_name", "model_name", "image_factor_name", "sampler", "scheduler"}
+OPTIONS_OF_THE_HOST = {"factor_name", "model_name", "image_factor_name", "sampler", "scheduler", "folder"}
 
 
 def interface(cls) -> dict:
@@ -21,7 +21,7 @@ def interface(cls) -> dict:
         for name, (kind, *rest) in items.items():
             options = dict(rest[0]) if rest else {}
             options.pop("tooltip", None)
-            if name in OPTIONS_OF_THE_HOST:
+            if name in OPTIONS_OF_THE_HOST and kind != "STRING":
                 options.pop("options", None)
                 kind = "COMBO"
             inputs[name] = {"group": group, "type": kind, **options}

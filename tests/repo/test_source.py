@@ -106,6 +106,10 @@ def resolved(name: str, tree: ast.AST) -> set[str]:
     return found
 
 
+# The only places that know the training: nothing of it is imported when the host starts.
+TRAINERS = tuple(f"comfyui_fgdm/{place}" for place in ("training/", "iconworld/", "host/training/", "__main__.py"))
+
+
 def wrong_arrows(name: str) -> set[str]:
     """Modules that a file of the pack must not import: nodes -> host -> engine, and only host/ imports ComfyUI."""
     found = resolved(name, ast.parse(read(name)))
@@ -116,7 +120,7 @@ def wrong_arrows(name: str) -> set[str]:
         wrong = {module for module in comfy if not module.startswith(("comfy_api.latest", "comfy.samplers"))}
     else:
         wrong = comfy
-    if not name.startswith(("comfyui_fgdm/training/", "comfyui_fgdm/iconworld/")):
+    if not name.startswith(TRAINERS):
         wrong |= {module for module in found if module.startswith("comfyui_fgdm.training")}
     if name.startswith("comfyui_fgdm/"):
         wrong |= {module for module in found if module.split(".")[0] == "nodes"}

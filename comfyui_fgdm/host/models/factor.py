@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import weakref
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
@@ -72,9 +73,14 @@ def load_factor(name: str) -> Factor:
     """
     path = folders.factor_path(name)
     folders.verify_embedded(path)
+    return factor_of_file(path, name)
+
+
+def factor_of_file(path: Path, name: str = "") -> Factor:
+    """A factor file at any place, such as that of a training. Raises files.FactorFileError as ``load_factor`` does."""
     file = files.read_file(path)
     try:
-        reader = reader_of(file.info, own.library(), name)  # its palette may be a user's own
+        reader = reader_of(file.info, own.library(), name or path.name)  # its palette may be a user's own
     except PaletteError as error:
         raise files.FactorFileError(f"{path}: bad metadata {files.METADATA_KEY!r}: {error}") from None
     dtype = comfy.model_management.unet_dtype(
@@ -82,7 +88,7 @@ def load_factor(name: str) -> Factor:
         supported_dtypes=list(PRECISIONS),
         weight_dtype=next(iter(file.adapter.values())).dtype,
     )
-    factor = _held(name, path, reader, file, dtype, weakref.WeakValueDictionary())
+    factor = _held(name or path.name, path, reader, file, dtype, weakref.WeakValueDictionary())
     factor.variants[dtype] = factor
     return factor
 
@@ -120,3 +126,20 @@ def _patcher(spec: files.AdapterSpec, weights: Mapping[str, torch.Tensor], dtype
     network.load_state_dict({k: v.to(dtype) for k, v in weights.items()}, assign=patcher.is_dynamic())
     network.eval().requires_grad_(False)
     return patcher
+
+
+def save_factor(factor: Factor, name: str, half: bool = False) -> str:
+    """Write a factor to models/fgdm_factors and return the name by which it is listed; a file of that name stays, and the
+    new one gets a number. FactorFileError for a name that is none, and for weights that cannot be written."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+        raise files.FactorFileError(f"filename: {name!r} is no file name; use letters, digits, '.', '_' and '-'.")
+    stem = name.removesuffix(".safetensors")
+    folder = folders.own_factors()
+    folder.mkdir(parents=True, exist_ok=True)
+    number, path = 1, folder / f"{stem}.safetensors"
+    while path.exists():
+        number += 1
+        path = folder / f"{stem}-{number}.safetensors"
+    file = files.read_file(factor.path)  # the weights in memory may be in another precision
+    files.save(path, files.module_of(file), factor.info, file.lora, torch.float16 if half else torch.float32)
+    return path.name

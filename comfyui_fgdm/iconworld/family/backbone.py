@@ -37,8 +37,9 @@ class TinyBackbone:
         base.text.load_state_dict(part(_TEXT))
         base.unet.load_state_dict(part(_UNET))
         self.text, self.unet = base.text, base.unet
-        before = base.unet.input_blocks[: base.unet.level_ends[0] + 1]
-        self.unreached = sum(isinstance(layer, Transformer) for stage in before for layer in stage)
+        self.weights = dict(base.unet.named_parameters())
+        before = list(base.unet.input_blocks)[: base.unet.level_ends[0] + 1]
+        self.unreached = sum(isinstance(layer, Transformer) for stage in before for layer in stage.children())
         self.encoder, self.decoder = encoder_from(part(_VAE)), decoder_from(part(_VAE)).requires_grad_(False)
         self.facts = BaseFacts(
             family="iconworld",

@@ -58,7 +58,7 @@ class LowRankControl(nn.Module):
         self.control.requires_grad_(False)
         for name in _OWN:
             getattr(self.control, name).requires_grad_(True)
-        self.lora = LowRank(self.control, rank, skip=("time_embed", *_OWN))
+        self.lora = LowRank(dict(self.control.named_parameters()), rank, skip=("time_embed", *_OWN))
 
     def forward(
         self, x: Tensor, hint: Tensor, t: Tensor, context: Tensor, beside: Tensor | None = None
@@ -66,7 +66,7 @@ class LowRankControl(nn.Module):
         """(v, None) under a map picture, and under `beside` of the other variable as well where one is given."""
         guided = self.control.input_hint_block(hint)
         skips, middle = torch.func.functional_call(
-            self.control, self.lora.weights(self.control), (x, guided, t, context)
+            self.control, self.lora.weights(dict(self.control.named_parameters())), (x, guided, t, context)
         )
         if beside is not None:
             with torch.no_grad():

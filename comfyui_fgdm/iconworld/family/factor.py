@@ -29,13 +29,13 @@ class Factor(nn.Module):
             adapters.AdapterSpec(adapters.AdapterKind.TIME, config.widths, read, config.embedding, blocks)
         )
         self.adapter.requires_grad_(True)
-        self.lora = LowRank(base.unet, rank) if rank else None
+        self.lora = LowRank(dict(base.unet.named_parameters()), rank) if rank else None
 
     def forward(
         self, x: Tensor, t: Tensor, context: Tensor, store: AttentionMaps | None = None, seen: Tensor | None = None
     ) -> Tensor:
         features = self.adapter(x if seen is None else seen, self.base.unet.embed(t))
-        changed = self.lora.weights(self.base.unet) if self.lora else {}
+        changed = self.lora.weights(dict(self.base.unet.named_parameters())) if self.lora else {}
         return torch.func.functional_call(
             self.base.unet, changed, (x, t, context), {"features": features, "store": store}
         )

@@ -1,0 +1,151 @@
+"""python -m comfyui_fgdm train RECIPE.toml trains a factor, or goes on; train init FOLDER writes a recipe for a folder."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from ..maps import kinds
+from ..maps.palette_file import PaletteError
+from . import folder, recipe, run
+from .backbone import Backbone
+from .loop import TrainingError
+
+REFUSALS = (recipe.RecipeError, folder.FolderError, TrainingError, PaletteError)
+"""What a training refuses with, each in words for people."""
+
+TEMPLATE = """\
+# A recipe for training a condition factor: python -m comfyui_fgdm train {file}
+# Found in {folder}:
+{found}
+
+output = {output}    # folder of runs; each run gets a folder of its own in it
+base = "embedded"    # the frozen base: the tiny family of this pack
+
+[factor]
+variable = "{variable}"
+parents = {parents}            # variables that it is conditioned on, e.g. ["segmentation"]
+kind = "time_adapter"    # or "adapter"
+blocks = 2               # residual blocks a level of the adapter
+rank = {rank}                # of low-rank changes of the base; 0: an adapter alone
+
+[data]
+folder = {data}
+size = {size}               # pixels along an edge
+palette = "coco183"      # of label maps
+flip = {flip}
+crops = 0                # random squares of each picture, besides the one in the middle
+without_caption = {without_caption}
+held_out = 0.05          # share kept for validation
+
+[training]
+steps = 2000
+batch = 8
+lr = 1e-3                # for Stable Diffusion 1.x rather 1e-4
+warmup = 50
+precision = "auto"       # bfloat16 where a short trial says that it is faster
+
+[distillation]
+weight = 0.0             # attention distillation; 0.1 is a start
+
+[watch]
+log_every = 50
+validate_every = 200
+sample_every = 500
+save_every = 200
+"""
+
+
+Backbones = Mapping[str, Callable[[], Backbone]]
+
+
+def add(commands: argparse._SubParsersAction, backbones: Backbones) -> None:
+    """The sub-command of training; backbones: how each base that a recipe may name is loaded."""
+    train = commands.add_parser("train", help="train a factor as a recipe says, or go on with it", description=__doc__)
+    train.add_argument("recipe", metavar="RECIPE.toml|init", help="a recipe, or the word init to have one written")
+    train.add_argument("folder", metavar="FOLDER", nargs="?", type=Path, help="with init: the folder with the pictures")
+    train.add_argument(
+        "--variable", help="with init: what is to be drawn (default: the first folder that is a variable)"
+    )
+    train.add_argument("--to", type=Path, default=Path("recipe.toml"), help="with init: where to write it")
+    train.add_argument(
+        "--new", action="store_true", help="a new run, even if there is one of this recipe to go on with"
+    )
+    train.add_argument(
+        "--seconds", type=float, default=float("inf"), help="stop after so long; the same command goes on"
+    )
+    train.set_defaults(run=lambda options: _init(options) if options.recipe == "init" else _train(options, backbones))
+
+
+def _init(options: argparse.Namespace) -> None:
+    if options.folder is None:
+        raise recipe.RecipeError("init needs the folder with the pictures: train init FOLDER")
+    if options.to.exists():
+        raise recipe.RecipeError(f"{options.to} exists; give another name with --to")
+    if not options.folder.is_dir():
+        raise folder.FolderError(f"{options.folder} is no folder")
+    there = [path.name for path in sorted(options.folder.iterdir()) if path.is_dir() and kinds.find(path.name)]
+    if not there:
+        raise folder.FolderError(
+            f"{options.folder} holds no folder named for a variable ({', '.join(kinds.names())}); put the maps there as "
+            "segmentation/NAME.png, and captions as captions/NAME.txt"
+        )
+    variable = options.variable or ("segmentation" if "segmentation" in there else there[0])
+    parents = ["segmentation"] if variable != "segmentation" and "segmentation" in there else []
+    contents = folder.look(options.folder, [variable, *parents])
+    kind = kinds.get(variable)
+    text = TEMPLATE.format(
+        file=options.to, folder=options.folder, found="\n".join(f"#   {line}" for line in run.looked(contents, [variable, *parents])),
+        output=_quoted(Path("fgdm-training")), variable=variable, parents=_quoted(*parents, many=True), rank=16, size=128,
+        data=_quoted(options.folder.resolve()), flip=str(kind.has_classes or kind.read is not None).lower(),
+        without_caption=str(bool(contents.no_caption)).lower(),
+    )  # fmt: skip
+    options.to.write_text(text, encoding="utf-8")
+    recipe.read(options.to)
+    print(f"train: wrote {options.to}; look through it, then: python -m comfyui_fgdm train {options.to}")
+
+
+def _quoted(*values: object, many: bool = False) -> str:
+    """TOML of texts: one, or a list."""
+    texts = ['"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values]
+    return f"[{', '.join(texts)}]" if many else texts[0]
+
+
+def _train(options: argparse.Namespace, backbones: Backbones) -> None:
+    wanted = recipe.read(Path(options.recipe))
+    if wanted.base not in backbones:
+        raise recipe.RecipeError(f"base: there is no {wanted.base!r}; there is {', '.join(map(repr, backbones))}")
+    place = run.run_folder(wanted, options.new)
+    print(f"train: {'going on with' if place.exists() else 'a new run in'} {place}", flush=True)
+    reports = run.Reports(say=lambda text: print(f"train: {text}", flush=True), prepared=_prepared)
+    current = run.Run(wanted, backbones[wanted.base](), place, reports)
+    records = current.records(options.seconds)
+    steps, first = wanted.training.steps, None
+    try:
+        for record in records:
+            first = first or record
+            print(f"train: {_line(record, first, steps)}", flush=True)
+    except KeyboardInterrupt:
+        records.close()
+        print(f"train: stopped; the checkpoint is in {place}, the same command goes on", flush=True)
+        return
+    print(f"train: {current.file} -> put it into ComfyUI/models/fgdm_factors/", flush=True)
+
+
+def _prepared(done: int, total: int) -> None:
+    if done == total or done % 100 == 0:
+        print(f"train: {done} of {total} pictures encoded", flush=True)
+
+
+def _line(record: dict, first: dict, steps: int) -> str:
+    """One record for people: figures, speed, time left."""
+    figures = {key: value for key, value in record.items() if key not in ("part", "step", "samples", "seconds", "lr")}
+    text = ", ".join(f"{key} {value:.4f}" for key, value in figures.items())
+    spent, learned = record["seconds"] - first["seconds"], record["samples"] - first["samples"]
+    if learned <= 0 or spent <= 0:
+        return f"step {record['step']} of {steps}: {text}"
+    left = (steps - record["step"]) * spent / max(record["step"] - first["step"], 1)
+    clock = time.strftime("%H:%M:%S", time.gmtime(left))
+    return f"step {record['step']} of {steps}: {text}; {learned / spent:.1f} samples/s, {clock} left"

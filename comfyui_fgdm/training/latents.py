@@ -1,0 +1,226 @@
+"""The examples of a folder as latents and encoded prompts, made once and kept on disk; batches are drawn from them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..maps import kinds, palettes
+from ..maps.variable import VariableKind
+from .backbone import Backbone
+from .factor import Batch
+from .folder import Example, FolderError
+from .pictures import View, read_colours, read_labels
+
+FORMAT = 1
+"""Raised when the files of a cache change their meaning."""
+
+
+@dataclass(frozen=True)
+class Views:
+    """How examples are seen. size: pixels along an edge. crops: random squares of each, besides the one in the middle.
+    smallest: least edge of a random square, as a share of the shorter side. flip: every view mirrored, too."""
+
+    size: int
+    crops: int = 0
+    smallest: float = 0.8
+    flip: bool = True
+
+    def __post_init__(self) -> None:
+        if not 8 <= self.size <= 2048:
+            raise FolderError(
+                f"data.size: {self.size} is out of range; give 8 to 2048 pixels, 256 for Stable Diffusion 1.x"
+            )
+        if not 0 <= self.crops <= 64:
+            raise FolderError(f"data.crops: {self.crops} is out of range; give 0 to 64")
+        if not 0 < self.smallest <= 1:
+            raise FolderError(f"data.smallest: {self.smallest} is out of range; give a share above 0, at most 1")
+
+    def of(self, name: str) -> list[View]:
+        """The views of an example; the random ones follow from its name alone."""
+        digest = hashlib.sha256(name.encode()).digest()
+        generator = np.random.default_rng(int.from_bytes(digest[:8], "little"))
+        squares = [View()] + [
+            View(*generator.uniform(size=2).tolist(), scale=float(generator.uniform(self.smallest, 1)))
+            for _ in range(self.crops)
+        ]
+        both = [View(one.left, one.top, one.scale, flipped) for one in squares for flipped in (False, True)]
+        return both if self.flip else squares
+
+    @property
+    def count(self) -> int:
+        return (1 + self.crops) * (2 if self.flip else 1)
+
+
+def picture_of(
+    path: Path, kind: VariableKind | None, size: int, view: View, palette: palettes.Palette | None
+) -> Tensor:
+    """float32 3 x size x size in 0..1: the view of a map in the exact colours of its kind, or of a photo (kind None).
+
+    FolderError for what cannot be read so, or cannot be mirrored (a kind that is drawn, but not read).
+    """
+    if kind is not None and palette is not None:
+        labels = read_labels(path, size, view, palette)
+        return kind.to_picture(labels[None], palette=palette)[0].permute(2, 0, 1)
+    if kind is None or not view.flipped:
+        return read_colours(path, size, view)
+    upright = read_colours(path, size, View(view.left, view.top, view.scale))
+    if kind.read is None:
+        raise FolderError(f"data.flip: {kind.name} maps cannot be mirrored, left and right have names; set it to false")
+    values = kind.to_values(upright.permute(1, 2, 0)[None])
+    return kind.to_picture(kind.flip(values))[0].permute(2, 0, 1)
+
+
+class LatentStore:
+    """Cached latents of a data set: memory-mapped files in a folder, read as batches need them.
+
+    latents: by variable, float16 N x views x C x h x w. prompts: float16 P x tokens x width; spans: of each example, first
+    and last + 1 of its captions in them; the last prompt is the empty one.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        about = json.loads((folder / "about.json").read_text("utf-8"))
+        self.names: list[str] = about["names"]
+        self.spans: list[tuple[int, int]] = [(first, last) for first, last in about["spans"]]
+        self.latents = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in about["variables"]}
+        self.prompts = np.load(folder / "prompts.npy", mmap_mode="r")
+
+    def batch(
+        self, variable: str, parents: Sequence[str], rows: Sequence[int], views: Sequence[int], captions: Sequence[int]
+    ) -> Batch:
+        """A batch of these examples (rows), each by its view and its prompt (index into ``prompts``)."""
+
+        def latent(name: str) -> Tensor:
+            return torch.from_numpy(
+                np.stack([self.latents[name][r, v] for r, v in zip(rows, views, strict=True)])
+            ).float()
+
+        prompts = torch.from_numpy(np.stack([self.prompts[c] for c in captions])).float()
+        empty = len(self.prompts) - 1
+        dropped = torch.tensor([c == empty for c in captions])
+        return Batch(latent(variable), prompts, dropped, {name: latent(name) for name in parents})
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Training and held-out examples of a store. held_out: share of them, chosen by their names: adding examples moves
+    none. caption_dropout: share of training samples with the empty prompt."""
+
+    store: LatentStore
+    variable: str
+    parents: tuple[str, ...] = ()
+    held_out: float = 0.05
+    caption_dropout: float = 0.1
+
+    @cached_property
+    def held_out_rows(self) -> list[int]:
+        """Indices of the held-out examples: at least one, and never all, whatever the share (unless that is 0)."""
+        places = [int.from_bytes(hashlib.sha256(name.encode()).digest()[8:16], "little") for name in self.store.names]
+        chosen = [row for row, place in enumerate(places) if place < self.held_out * 2**64]
+        if not chosen and self.held_out > 0 and len(places) > 1:
+            chosen = [places.index(min(places))]
+        if len(chosen) == len(places):
+            chosen.remove(places.index(max(places)))
+        return chosen
+
+    @cached_property
+    def training_rows(self) -> list[int]:
+        """Indices of the examples that are learned from."""
+        held_out = set(self.held_out_rows)
+        return [row for row in range(len(self.store.names)) if row not in held_out]
+
+    def draw(self, size: int, generator: torch.Generator) -> Batch:
+        """A random batch of training examples."""
+        rows = self.training_rows
+        views = next(iter(self.store.latents.values())).shape[1]
+
+        def number(below: int) -> int:
+            return int(torch.randint(below, (), generator=generator))
+
+        chosen = [rows[number(len(rows))] for _ in range(size)]
+        seen = [number(views) for _ in chosen]
+        captions = []
+        for row in chosen:
+            first, last = self.store.spans[row]
+            dropped = first == last or float(torch.rand((), generator=generator)) < self.caption_dropout
+            captions.append(len(self.store.prompts) - 1 if dropped else first + number(last - first))
+        return self.store.batch(self.variable, self.parents, chosen, seen, captions)
+
+    def validation(self, size: int, most: int = 64) -> Iterator[Batch]:
+        """The held-out examples, at most so many, always the same: first view, first caption."""
+        rows = self.held_out_rows[:most]
+        for at in range(0, len(rows), size):
+            part = rows[at : at + size]
+            spans = [self.store.spans[row] for row in part]
+            captions = [first if first < last else len(self.store.prompts) - 1 for first, last in spans]
+            yield self.store.batch(self.variable, self.parents, part, [0] * len(part), captions)
+
+
+def prepare(
+    folder: Path,
+    examples: Sequence[Example],
+    variables: Sequence[str],
+    views: Views,
+    base: Backbone,
+    palette: palettes.Palette,
+    say: Callable[[int, int], None] = lambda done, total: None,
+) -> LatentStore:
+    """The store of these examples below ``folder``: read if it is there, of the same files, base and views, else made.
+
+    say(done, total) is called after each example. A store is whole or absent. FolderError names a file that cannot be used.
+    """
+    folder = folder / f"latents-{_fingerprint(examples, variables, views, base, palette)[:16]}"
+    if (folder / "about.json").is_file():
+        return LatentStore(folder)
+    part = folder.with_name(folder.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    size = views.size // base.facts.cell
+    shape = (len(examples), views.count, base.facts.channels, size, size)
+    files = {name: np.lib.format.open_memmap(part / f"{name}.npy", "w+", np.float16, shape) for name in variables}
+    texts, spans = [], []
+    for row, example in enumerate(examples):
+        for name in variables:
+            kind = None if name == "image" else kinds.get(name)
+            colours = palette if kind is not None and kind.has_classes else None
+            pictures = [
+                picture_of(example.files[name], kind, views.size, view, colours) for view in views.of(example.name)
+            ]
+            files[name][row] = base.encode(torch.stack(pictures)).cpu().numpy().astype(np.float16)
+        spans.append((len(texts), len(texts) + len(example.captions)))
+        texts.extend(example.captions)
+        say(row + 1, len(examples))
+    encoded = [base.prompts(texts[at : at + 16]).cpu() for at in range(0, len(texts), 16)]
+    prompts = torch.cat([*encoded, base.prompts([""]).cpu()])
+    np.save(part / "prompts.npy", prompts.numpy().astype(np.float16))
+    for file in files.values():
+        file.flush()
+    facts = {
+        "names": [example.name for example in examples],
+        "spans": spans,
+        "variables": list(variables),
+    }
+    (part / "about.json").write_text(json.dumps(facts), encoding="utf-8")
+    part.rename(folder)
+    return LatentStore(folder)
+
+
+def _fingerprint(examples, variables, views: Views, base: Backbone, palette: palettes.Palette) -> str:
+    def stamp(path: Path) -> list:
+        stat = path.stat()
+        return [str(path), stat.st_size, stat.st_mtime_ns]
+
+    facts = [
+        FORMAT, base.facts.fingerprint, asdict(views), palette.name,
+        [[e.name, e.captions, [stamp(e.files[name]) for name in variables]] for e in examples],
+    ]  # fmt: skip
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

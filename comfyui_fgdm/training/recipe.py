@@ -1,0 +1,242 @@
+"""A training recipe: one TOML file that says what is trained, on what, from which data, and for how long."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from ..factors.files import AdapterKind
+from ..maps import kinds
+from .distillation import Distillation
+from .factor import FactorSettings
+from .latents import Views
+from .loop import Budget
+
+
+class RecipeError(ValueError):
+    """A recipe that cannot be used; the text names the file, the key, what is wrong with it and what is right."""
+
+
+@dataclass(frozen=True)
+class FactorPart:
+    """[factor]: what is trained.
+
+    variable: what it draws. parents: variables that it is conditioned on, in this order. kind: "time_adapter" or "adapter".
+    blocks: residual blocks a level of the adapter. rank: of low-rank changes of the base, 0 for an adapter alone.
+    licence: of the trained weights, written into the file.
+    """
+
+    variable: str = "segmentation"
+    parents: tuple[str, ...] = ()
+    kind: str = AdapterKind.TIME.value
+    blocks: int = 2
+    rank: int = 0
+    licence: str = ""
+
+
+@dataclass(frozen=True)
+class DataPart:
+    """[data]: what it is trained on.
+
+    folder: in the plain folder format (see training/folder.py). size: pixels along an edge. palette: of label maps.
+    flip, crops, smallest: views of each picture. without_caption: take pictures that have none. held_out: share of the
+    pictures that is kept for validation.
+    """
+
+    folder: Path = Path()
+    size: int = 256
+    palette: str = "coco183"
+    flip: bool = True
+    crops: int = 0
+    smallest: float = 0.8
+    without_caption: bool = False
+    held_out: float = 0.05
+
+
+@dataclass(frozen=True)
+class TrainingPart:
+    """[training]: how long and how fast.
+
+    steps; batch: pictures a call of the base; accumulate: calls a step. lr: highest rate, after ``warmup`` steps, falling to
+    zero. ema: decay of the averaged weights. seed. precision: "auto" (bfloat16 where a trial of some steps says that it is
+    faster), "float32" or "bfloat16". caption_dropout, parent_dropout: share of samples that see no prompt, or nothing of a
+    parent. noised_parents: share that sees its parents at its own noise level, as in joint sampling.
+    """
+
+    steps: int = 10_000
+    batch: int = 8
+    accumulate: int = 1
+    lr: float = 1e-4
+    warmup: int = 200
+    ema: float = 0.999
+    seed: int = 0
+    precision: str = "auto"
+    caption_dropout: float = 0.1
+    parent_dropout: float = 0.2
+    noised_parents: float = 0.5
+
+
+@dataclass(frozen=True)
+class DistillationPart:
+    """[distillation]: attention distillation (equation 7); weight 0 for none. See training/distillation.py."""
+
+    weight: float = 0.0
+    every: int = 1
+    side: int = 8
+    samples: int = 8
+
+
+@dataclass(frozen=True)
+class WatchPart:
+    """[watch]: every so many steps a line in the log, a validation, a sheet of samples, a checkpoint. samples: pictures on a
+    sheet; sample_steps, guidance: of its sampling."""
+
+    log_every: int = 50
+    validate_every: int = 500
+    sample_every: int = 1000
+    save_every: int = 500
+    samples: int = 4
+    sample_steps: int = 10
+    guidance: float = 3.0
+
+
+@dataclass(frozen=True)
+class TrainingRecipe:
+    """A whole recipe. output: folder of the run; base: "embedded", the tiny family of this pack."""
+
+    factor: FactorPart = field(default_factory=FactorPart)
+    data: DataPart = field(default_factory=DataPart)
+    training: TrainingPart = field(default_factory=TrainingPart)
+    distillation: DistillationPart = field(default_factory=DistillationPart)
+    watch: WatchPart = field(default_factory=WatchPart)
+    output: Path = Path("fgdm-training")
+    base: str = "embedded"
+
+    @property
+    def settings(self) -> FactorSettings:
+        part, how = self.factor, self.training
+        return FactorSettings(
+            parents=part.parents, kind=AdapterKind(part.kind), blocks=part.blocks, rank=part.rank,
+            parent_dropout=how.parent_dropout, noised_parents=how.noised_parents,
+            distillation=Distillation(**vars(self.distillation)),
+        )  # fmt: skip
+
+    @property
+    def views(self) -> Views:
+        return Views(self.data.size, self.data.crops, self.data.smallest, self.data.flip)
+
+    @property
+    def budget(self) -> Budget:
+        how = self.training
+        samples = how.steps * how.batch * how.accumulate
+        return Budget(samples, how.batch, how.lr, how.warmup, how.ema, accumulate=how.accumulate)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """All variables whose maps are read, the trained one first."""
+        return (self.factor.variable, *self.factor.parents)
+
+
+_RANGES: dict[str, tuple[float, float]] = {
+    "factor.blocks": (1, 8), "factor.rank": (0, 1024), "data.held_out": (0, 0.9),
+    "training.steps": (1, 100_000_000), "training.batch": (1, 4096), "training.accumulate": (1, 4096),
+    "training.lr": (1e-9, 1.0), "training.warmup": (1, 1_000_000), "training.ema": (0, 0.99999), "training.seed": (0, 2**63 - 1),
+    "training.caption_dropout": (0, 1), "training.parent_dropout": (0, 1), "training.noised_parents": (0, 1),
+    "watch.log_every": (1, 1_000_000), "watch.validate_every": (1, 10_000_000), "watch.sample_every": (1, 10_000_000),
+    "watch.save_every": (1, 10_000_000), "watch.samples": (1, 64), "watch.sample_steps": (1, 1000), "watch.guidance": (0, 100),
+}  # fmt: skip
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+def read(file: Path) -> TrainingRecipe:
+    """The recipe in a TOML file; paths in it are relative to the file. RecipeError names what is wrong, and where."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        try:
+            import tomli as tomllib
+        except ImportError:
+            raise RecipeError('reading recipes takes "tomli" on Python 3.10: pip install ".[train]"') from None
+    try:
+        raw = tomllib.loads(file.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise RecipeError(f"{file} cannot be read ({error.strerror})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{file} is no TOML: {error}") from None
+    try:
+        return parse(raw, file.parent)
+    except RecipeError as error:
+        raise RecipeError(f"{file}: {error}") from None
+
+
+def parse(raw: Mapping[str, Any], folder: Path = Path()) -> TrainingRecipe:
+    """A recipe from nested mappings, as TOML gives them; relative paths start at ``folder``. RecipeError for what is wrong."""
+    recipe = _filled(TrainingRecipe, raw, "", folder)
+    for name, (least, most) in _RANGES.items():
+        part, _, key = name.partition(".")
+        value = getattr(getattr(recipe, part), key)
+        if not least <= value <= most:
+            raise RecipeError(f"{name}: {value} is out of range; give {least:g} to {most:g}")
+    _check(recipe)
+    return recipe
+
+
+def _check(recipe: TrainingRecipe) -> None:
+    part = recipe.factor
+    for name in (part.variable, *part.parents):
+        if kinds.find(name) is None:
+            raise RecipeError(f"factor: there is no variable {name!r}; known: {', '.join(kinds.names())}")
+    if part.variable in part.parents or len(set(part.parents)) < len(part.parents):
+        raise RecipeError(
+            f"factor.parents: {list(part.parents)} must be other variables than {part.variable!r}, each once"
+        )
+    if part.kind not in [kind.value for kind in AdapterKind]:
+        raise RecipeError(f"factor.kind: {part.kind!r} is neither 'time_adapter' nor 'adapter'")
+    if recipe.training.precision not in PRECISIONS:
+        raise RecipeError(f"training.precision: {recipe.training.precision!r} is none of {', '.join(PRECISIONS)}")
+    if recipe.data.folder == Path():
+        raise RecipeError("data.folder is missing: the folder with the training pictures")
+    for make in ("settings", "views"):
+        try:
+            getattr(recipe, make)
+        except ValueError as error:
+            raise RecipeError(str(error)) from None
+
+
+def _filled(kind: Any, raw: Mapping[str, Any], where: str, folder: Path) -> Any:
+    """A dataclass from a table: unknown keys are named with the nearest right one, values have to be of the field's type."""
+    hints = get_type_hints(kind)
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    values = {}
+    for key, value in raw.items():
+        place = f"{where}{key}"
+        if key not in fields:
+            near = difflib.get_close_matches(key, fields, 1, 0.5)
+            hint = f"; did you mean {where}{near[0]}?" if near else f"; there are {', '.join(fields)}"
+            raise RecipeError(f"{place} is no key of a recipe{hint}")
+        wanted = hints[key]
+        if dataclasses.is_dataclass(wanted):
+            if not isinstance(value, Mapping):
+                raise RecipeError(f"{place} is a section: write [{place}] on a line of its own, and its keys below")
+            values[key] = _filled(wanted, value, f"{place}.", folder)
+        else:
+            values[key] = _value(wanted, value, place, folder)
+    return kind(**values)
+
+
+def _value(wanted: Any, value: Any, place: str, folder: Path) -> Any:
+    if wanted is Path and isinstance(value, str) and value:
+        return folder / value
+    if wanted is float and isinstance(value, (int, float)) and not isinstance(value, bool) and value == value:
+        return float(value)
+    if wanted in (int, str, bool) and type(value) is wanted:
+        return value
+    if wanted == tuple[str, ...] and isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return tuple(value)
+    words = {Path: "a path", float: "a number", int: "a whole number", str: "a text", bool: "true or false"}
+    raise RecipeError(f"{place}: {value!r} is not {words.get(wanted, 'a list of texts')}")

@@ -1,0 +1,233 @@
+"""One training run from a recipe: its folder, its data, its factor; a generator of records that can be closed at any time."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..factors import files
+from ..maps import kinds
+from ..maps.library import SHIPPED, Library
+from ..sampling import ddim, schedule
+from . import folder, latents, loop, plot
+from .backbone import Backbone
+from .factor import Batch, FactorNetwork, loss_of_batch
+from .latents import DataSet, LatentStore
+from .recipe import RecipeError, TrainingRecipe
+
+NAME = "factor"
+VALIDATION_SEED = 20_000_003
+
+
+@dataclass(frozen=True)
+class Reports:
+    """Where a run tells what it does: say(text); prepared(done, total) examples; step(number, total) before each step;
+    sheet(step, picture) of samples. What one of them raises ends the run, after a checkpoint."""
+
+    say: Callable[[str], None] = lambda text: None
+    prepared: Callable[[int, int], None] = lambda done, total: None
+    step: Callable[[int, int], None] = lambda step, total: None
+    sheet: Callable[[int, Image.Image], None] = lambda step, picture: None
+
+
+def run_folder(recipe: TrainingRecipe, fresh: bool = False) -> Path:
+    """The folder of this run below recipe.output: that of an earlier run of the same recipe, to go on with, or a new one.
+
+    fresh: a new one in any case. A run is never mixed with that of another recipe.
+    """
+    wanted, number = fingerprint(recipe), 1
+    while True:
+        place = recipe.output / f"{recipe.factor.variable}-{number:03d}"
+        if not place.exists():
+            return place
+        about = place / "recipe.json"
+        if not fresh and about.is_file() and json.loads(about.read_text("utf-8")).get("fingerprint") == wanted:
+            return place
+        number += 1
+
+
+def fingerprint(recipe: TrainingRecipe) -> str:
+    """What makes a run another one: all but where it lies and what is watched."""
+    facts = {key: value for key, value in dataclasses.asdict(recipe).items() if key not in ("output", "watch")}
+    return json.dumps(facts, sort_keys=True, default=str)
+
+
+class Run:
+    """A run of a recipe on a base. ``records`` trains, or goes on; the factor file in the folder is written at each
+    checkpoint and at the end."""
+
+    def __init__(
+        self,
+        recipe: TrainingRecipe,
+        base: Backbone,
+        place: Path,
+        reports: Reports = Reports(),
+        device: str = "cpu",
+        library: Library = SHIPPED,
+    ) -> None:
+        self.recipe, self.base, self.place, self.reports, self.device = recipe, base, place, reports, device
+        if recipe.data.size % base.facts.cell:
+            raise RecipeError(
+                f"data.size: {recipe.data.size} is no multiple of {base.facts.cell}, a latent cell of the base"
+            )
+        self.palette = library.palette(recipe.data.palette)
+        examples = folder.examples(recipe.data.folder, recipe.variables, recipe.data.without_caption)
+        if len(examples) < 2:
+            raise RecipeError(f"data.folder: {recipe.data.folder} holds one example; training takes at least two")
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "recipe.json").write_text(
+            json.dumps({"fingerprint": fingerprint(recipe), **dataclasses.asdict(recipe)}, default=str, indent=1),
+            "utf-8",
+        )
+        store = latents.prepare(
+            recipe.output, examples, recipe.variables, recipe.views, base, self.palette, reports.prepared
+        )
+        self.data = self._data(store)
+        torch.manual_seed(recipe.training.seed)
+        self.network = FactorNetwork(base, recipe.settings).to(device)
+
+    def _data(self, store: LatentStore) -> DataSet:
+        data, how = self.recipe.data, self.recipe.training
+        variable, *parents = self.recipe.variables
+        return DataSet(store, variable, tuple(parents), data.held_out, how.caption_dropout)
+
+    def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """The loss of a random batch of the training examples."""
+        self.reports.step(step, self.recipe.training.steps)
+        batch = self.data.draw(self.recipe.training.batch, generator)
+        return loss_of_batch(self.network, self.base, batch, self.recipe.settings, step, generator, self.device)
+
+    @torch.no_grad()
+    def validation(self, _step: int = 0) -> dict[str, float]:
+        """Mean prediction loss on the held-out examples: the same pictures, noise and timesteps at every call."""
+        settings = dataclasses.replace(
+            self.recipe.settings, parent_dropout=0.0, noised_parents=0.0, grounding=0.0, distillation=NO_DISTILLATION
+        )
+        total, count = 0.0, 0
+        for number, batch in enumerate(self.data.validation(self.recipe.training.batch)):
+            generator = torch.Generator().manual_seed(VALIDATION_SEED + number)
+            loss, _ = loss_of_batch(self.network, self.base, batch, settings, 1, generator, self.device)
+            total, count = total + float(loss) * len(batch.latent), count + len(batch.latent)
+        return {"validation": round(total / count, 6)} if count else {}
+
+    @torch.no_grad()
+    def sheet(self, step: int = 0) -> dict[str, float]:
+        """Samples beside the truth for the first held-out examples, as samples-STEP.png: parents, truth, sample, row by row."""
+        watch = self.recipe.watch
+        batch = next(self.data.validation(watch.samples), None)
+        if batch is None:
+            return {}
+        noise = torch.randn(batch.latent.shape, generator=torch.Generator().manual_seed(VALIDATION_SEED))
+        drawn = self.sample(batch, noise, watch.sample_steps, watch.guidance)
+        columns = [*batch.parents.values(), batch.latent, drawn.cpu()]
+        pictures = [self.base.decode(column.to(self.device)).cpu() for column in columns]
+        sheet = plot.grid([list(row) for row in zip(*pictures, strict=True)])
+        sheet.save(self.place / f"samples-{step:07d}.png")
+        self.reports.sheet(step, sheet)
+        return {}
+
+    def sample(self, batch: Batch, noise: Tensor, steps: int, guidance: float) -> Tensor:
+        """Latents of the factor's variable under the batch's prompts and parents, as sampling after training makes them."""
+        seen = {name: torch.cat([value, value]).to(self.device) for name, value in batch.parents.items()}
+        prediction = self.base.facts.prediction
+
+        def velocity(x: Tensor, t: Tensor, prompts: Tensor) -> Tensor:
+            return schedule.velocity(x, self.network.predict(self.base, x, t, prompts, seen), t, prediction)
+
+        prompts = batch.prompts.to(self.device)
+        empty = self.base.prompts([""]).expand(len(prompts), -1, -1)
+        return ddim.sample(velocity, noise.to(self.device), prompts, empty, steps, guidance)
+
+    def save(self, step: int) -> dict[str, float]:
+        """The factor file of the folder, from the averaged weights; whole or absent."""
+        part, facts = self.recipe.factor, self.base.facts
+        kind = kinds.get(part.variable)
+        info = files.FactorInfo(
+            variable=part.variable,
+            base_family=facts.family,
+            kind=part.kind,
+            parents=part.parents,
+            palette=self.palette.name if kind.has_classes else None,
+            trained_size=self.recipe.data.size,
+            latent_channels=self.network.spec.in_channels,
+            prediction_type=facts.prediction,
+            licence=part.licence,
+            training={"steps": step, "samples": step * self.recipe.training.batch * self.recipe.training.accumulate},
+            blocks=part.blocks,
+            null_condition=bool(part.parents) and self.recipe.training.parent_dropout > 0,
+        )
+        temporary = self.file.with_suffix(".part")
+        files.save(temporary, self.network.adapter, info, self.network.lora.pairs() if self.network.lora else None)
+        temporary.replace(self.file)
+        return {}
+
+    @property
+    def file(self) -> Path:
+        """The factor file, ready for models/fgdm_factors."""
+        return self.place / f"{self.recipe.factor.variable}.safetensors"
+
+    def records(self, stop_after: float = float("inf")) -> Generator[dict, None, None]:
+        """Train to the end of the recipe; yields the records of the log. Closing it saves a checkpoint, from which the
+        next call goes on."""
+        watch, how = self.recipe.watch, self.recipe.training
+        watches = [
+            loop.Watch(watch.validate_every, self.validation),
+            loop.Watch(watch.sample_every, self.sheet),
+            loop.Watch(watch.save_every, self.save),
+        ]
+        precision = self.precision()
+        yield from loop.train(
+            NAME, self.network, self.loss, self.recipe.budget, self.place, how.seed, stop_after, watch.log_every,
+            watches, watch.save_every, precision,
+        )  # fmt: skip
+        plot.losses(self.place / f"{NAME}.log.jsonl").save(self.place / "loss.png")
+
+    def precision(self) -> torch.dtype | None:
+        """The autocast of this run: as the recipe says, or by a trial of some steps on this machine."""
+        wanted = self.recipe.training.precision
+        if wanted != "auto":
+            return torch.bfloat16 if wanted == "bfloat16" else None
+        seconds = {dtype: self._trial(dtype) for dtype in (None, torch.bfloat16)}
+        faster = min(seconds, key=lambda dtype: seconds[dtype])
+        single, half = (f"{seconds[dtype] * 1000:.0f} ms" for dtype in (None, torch.bfloat16))
+        self.reports.say(
+            f"a step takes {single} in float32, {half} with bfloat16: {'float32' if faster is None else 'bfloat16'}"
+        )
+        return faster
+
+    def _trial(self, dtype: torch.dtype | None, steps: int = 5) -> float:
+        """Seconds of one forward and backward pass, the least of some; nothing is learned from them."""
+        times = []
+        for number in range(steps + 1):
+            generator = torch.Generator().manual_seed(number)
+            start = time.perf_counter()
+            with torch.autocast(self.device, dtype, enabled=dtype is not None):
+                loss, _ = self.loss(0, generator)
+            loss.backward()
+            times.append(time.perf_counter() - start)
+        self.network.zero_grad(set_to_none=True)
+        return min(times[1:])
+
+
+NO_DISTILLATION = dataclasses.replace(TrainingRecipe().settings.distillation, weight=0.0)
+
+
+def looked(contents: folder.FolderContents, variables: Sequence[str]) -> list[str]:
+    """What ``look`` found, line by line, for people."""
+    lines = [f"{count} {name} pictures" for name, count in contents.counts.items()]
+    lines.append(f"{len(contents.complete)} examples have all of: {', '.join(variables)}")
+    if contents.incomplete:
+        lines.append(f"{len(contents.incomplete)} are not complete, such as {next(iter(contents.incomplete))}")
+    if contents.no_caption:
+        lines.append(f"{len(contents.no_caption)} have no caption, such as {contents.no_caption[0]}")
+    if contents.strange:
+        lines.append(f"{len(contents.strange)} other files are left alone, such as {contents.strange[0].name}")
+    return lines

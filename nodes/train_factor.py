@@ -1,0 +1,101 @@
+"""Train Factor: a new factor for the user's own model, from a folder of maps and captions."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io, ui
+
+from .checks import checked
+from .types import CATEGORY, FactorType
+
+
+def number(name: str, default: float, low: float, high: float, tooltip: str, step: float = 1.0, advanced: bool = True):
+    """A number widget of whole numbers, or of fractions where ``step`` is one."""
+    kind = io.Int.Input if isinstance(default, int) else io.Float.Input
+    extra = {} if isinstance(default, int) else {"round": False}
+    return kind(name, default=default, min=low, max=high, step=step, advanced=advanced, tooltip=tooltip, **extra)
+
+
+class TrainFactor(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        from ..comfyui_fgdm.host import datafolders
+        from ..comfyui_fgdm.maps import kinds
+
+        return io.Schema(
+            node_id="FGDM_TrainFactor",
+            display_name="Train Factor (FG-DM)",
+            category=CATEGORY + "/training",
+            description="Trains a condition factor on a frozen base: from pictures of maps and captions in a folder of the "
+            "input directory, to a factor that can be sampled in the same graph. An interrupted training goes on.",
+            search_aliases=["fg-dm", "factor graph", "train adapter", "fine-tune", "depth map", "normal map", "sketch", "pose"],
+            is_output_node=True,
+            inputs=[
+                io.Model.Input("model", tooltip="The base model, with its LoRAs. It stays frozen, and as it is."),
+                io.Clip.Input("clip", tooltip="The text encoder of the base; it stays frozen."),
+                io.Vae.Input("vae", tooltip="The VAE of the base; it turns maps into latents, once."),
+                io.Combo.Input(
+                    "folder",
+                    options=datafolders.names(),
+                    tooltip="A folder in ComfyUI's input folder that holds segmentation/NAME.png (or another variable's "
+                    "maps) and captions/NAME.txt.",
+                ),
+                io.Combo.Input("variable", options=list(kinds.names()), default="segmentation", tooltip="What the factor draws."),
+                io.String.Input(
+                    "parents", default="", tooltip="Variables that it depends on, separated by commas, e.g. segmentation. Empty: "
+                    "the prompt alone. The folder has to hold their maps as well.",
+                ),
+                number("steps", 2000, 1, 1_000_000, "Training steps. More are better until the validation loss stops falling.", advanced=False),
+                number("batch_size", 4, 1, 256, "Pictures a step. Lower it if memory runs out.", advanced=False),
+                number("learning_rate", 1e-4, 1e-7, 1e-1, "Highest learning rate; it rises at first and falls to zero.", 1e-6, False),
+                number("size", 256, 32, 1024, "Edge of the training pictures in pixels, a multiple of 8.", 8, False),
+                number("rank", 0, 0, 256, "Rank of low-rank changes of the base in the factor file; 0: an adapter alone."),
+                io.String.Input("palette", default="coco183", advanced=True, tooltip="Palette of label maps; for other maps it is not used."),
+                number("distillation", 0.0, 0.0, 10.0, "Weight of attention distillation (equation 7 of the paper); 0: none.", 0.01),
+                io.Boolean.Input("flip", default=True, advanced=True, tooltip="Show every picture mirrored as well. Off for poses."),
+                io.Boolean.Input("without_caption", default=False, advanced=True, tooltip="Take pictures without a caption, too."),
+                number("report_every", 200, 1, 100_000, "Steps between validations, sheets of samples and checkpoints."),
+                number("seed", 0, 0, 2**63 - 1, "Seed of the adapter's first weights and of all batches.", advanced=False),
+                io.Boolean.Input(
+                    "start_anew", default=False, advanced=True, tooltip="Off: an earlier training of the same settings goes on where it "
+                    "stopped. On: a new one, in a folder of its own.",
+                ),
+            ],
+            outputs=[
+                FactorType.Output("factor", display_name="factor", tooltip="The trained factor, for Apply Factor and Sample Maps."),
+                io.Image.Output("plot", display_name="loss plot", tooltip="Training and validation loss over the steps."),
+                io.Image.Output("samples", display_name="samples", tooltip="The last sheet: parents, truth and sample of held-out pictures, row by row."),
+                io.String.Output("file", display_name="file", tooltip="Where the factor file lies; copy it to models/fgdm_factors."),
+            ],
+        )  # fmt: skip
+
+    @classmethod
+    def validate_inputs(cls, folder=None):
+        return True  # a folder may be written in this very run; the training says what is missing
+
+    @classmethod
+    def fingerprint_inputs(cls, folder=None, **_others):
+        from ..comfyui_fgdm.host import datafolders
+
+        return datafolders.fingerprint(folder) if isinstance(folder, str) else ""
+
+    @classmethod
+    @checked
+    def execute(
+        cls, model, clip, vae, folder, variable, parents, steps, batch_size, learning_rate, size, rank, palette,
+        distillation, flip, without_caption, report_every, seed, start_anew,
+    ) -> io.NodeOutput:  # fmt: skip
+        from ..comfyui_fgdm.host.models.factor import factor_of_file
+        from ..comfyui_fgdm.host.training import session
+
+        wanted = {
+            "factor": {"variable": variable, "parents": [name.strip() for name in parents.split(",") if name.strip()], "rank": rank},
+            "data": {"size": size, "palette": palette, "flip": flip, "without_caption": without_caption},
+            "training": {"steps": steps, "batch": batch_size, "lr": learning_rate, "warmup": max(1, min(200, steps // 10)), "seed": seed},
+            "distillation": {"weight": distillation},
+            "watch": dict.fromkeys(("validate_every", "sample_every", "save_every"), report_every),
+        }  # fmt: skip
+        trained = session.train(model, clip, vae, folder, wanted, start_anew)
+        factor = factor_of_file(trained.file)
+        return io.NodeOutput(
+            factor, trained.plot, trained.samples, str(trained.file), ui=ui.PreviewImage(trained.samples, cls=cls)
+        )

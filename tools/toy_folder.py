@@ -1,0 +1,31 @@
+"""A small folder of training data for tests: a dog on grass, at a place of its own in each map."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from comfyui_fgdm.maps import palettes
+
+DOG, GRASS = 17, 123
+
+
+def write_maps(place: Path, count: int = 6, captions: bool = True) -> Path:
+    """A folder of label maps with a dog on grass at a place of its own, depth maps, pictures and captions."""
+    for name in ("segmentation", "depth", "image", "captions"):
+        (place / name).mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        labels = np.full((32, 48), GRASS)
+        labels[8:24, 4 + number : 20 + number] = DOG
+        rgb = palettes.encode(torch.from_numpy(labels)[None])[0]
+        Image.fromarray((rgb * 255).round().byte().numpy()).save(place / "segmentation" / f"{number}.png")
+        Image.fromarray(np.tile(np.linspace(0, 255, 48).astype(np.uint8), (32, 1))).save(
+            place / "depth" / f"{number}.png"
+        )
+        Image.fromarray((rgb * 128).byte().numpy()).save(place / "image" / f"{number}.png")
+        if captions:
+            (place / "captions" / f"{number}.txt").write_text("a dog on the grass\na dog\n", encoding="utf-8")
+    return place
