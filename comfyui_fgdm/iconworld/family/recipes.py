@@ -6,6 +6,7 @@ import zlib
 from dataclasses import dataclass, field, replace
 
 from ...training.loop import Budget
+from ...training.optimisers import Optimiser
 from ..world import classes as c
 from ..world.scenes import World
 from .networks import UNetConfig
@@ -177,7 +178,7 @@ TIDY = Recipe(
     bf16=True,
     fitted=(PICTURE, PICTURE, "segmentation", "segmentation", "normal", "sketch"),
     budgets=CPU.budgets
-    | {"base": Budget(1_000_000, 64, 1e-3, ema=0.9995)}
+    | {"base": Budget(1_000_000, 64, 3e-3, ema=0.9995, hold=0.8, optimiser=Optimiser.MUON)}
     | {part: Budget(300_000, 64, 1e-3, ema=0.999) for part in ("segmentation", "image")}
     | {part: Budget(150_000, 64, 1e-3, ema=0.999) for name in _BELOW for part in (name, control_part(name))},
 )
