@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+PROMPT = "a dog and a bicycle under a tree"
 IMAGE_FACTOR = "fgdm-iconworld-image.safetensors"
 DEPTH_IMAGE_FACTOR = "fgdm-iconworld-depth-image.safetensors"
 
@@ -162,3 +163,20 @@ def test_a_wider_unet_of_two_levels_is_the_family_s_too(comfy_host, tmp_path):
     for one, wanted in zip((*found["output"], *found["middle"]), (*expected, last), strict=True):
         torch.testing.assert_close(one, wanted, atol=5e-3, rtol=5e-3)
     assert clip.tokenize("a dog")
+
+
+def test_the_evaluator_samples_what_the_nodes_sample(tiny, family, comfy_host, factor):
+    """The figures of the model card are taken by the evaluator's own sampling: its maps are those of Sample Maps."""
+    measuring = comfy_host.engine("comfyui_fgdm.iconworld.measure.measuring")
+    palettes = comfy_host.engine("comfyui_fgdm.maps.palettes")
+    objects = comfy_host.call("FGDM_Objects", text=PROMPT, mode="auto")[0]
+    sampled = comfy_host.call(
+        "FGDM_SampleMaps", model=tiny.model, factor=factor, positive=tiny.encode(PROMPT), negative=tiny.encode(""),
+        vae=tiny.vae, objects=objects, seed=11, count=4, steps=measuring.MAP_STEPS, cfg=measuring.MAP_CFG, sampler="ddim",
+        scheduler="sgm_uniform", width=0, height=0, batch_size=4,
+    )[1]  # fmt: skip
+    noise = comfy_host.engine("comfyui_fgdm.sampling.noise").candidate_batch(11, range(4), (12, 16, 16))
+    drawn = measuring.draw_maps(family, family.map("segmentation"), noise, PROMPT)
+    labels = [palettes.decode(one.float(), palettes.COCO, factor.info.classes) for one in (sampled, drawn)]
+    agreement = float((labels[0] == labels[1]).float().mean())
+    assert agreement > 0.98, "the host computes in the precision of its device, the evaluator in single"
