@@ -95,7 +95,7 @@ def test_it_runs_with_the_tiny_family(
     put_files(files, kinds)
     for entry in prompt.values():
         inputs = entry["inputs"]
-        inputs.update({key: 2 for key in ("steps", "count") if key in inputs})
+        inputs.update({key: number for key, number in (("steps", 8), ("count", 2)) if key in inputs})
         if entry["class_type"] != "EmptyImage":  # maps of one's own stay as drawn
             inputs.update({key: inputs[key] // 4 for key in ("width", "height") if key in inputs})
     run = comfy_host.run(prompt)
