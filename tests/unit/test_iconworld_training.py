@@ -67,6 +67,13 @@ def test_the_encoder_is_the_principal_components(fitted):
     torch.testing.assert_close(projected.abs(), z[:, :3].double().abs(), atol=1e-3, rtol=1e-3)
 
 
+def test_latents_are_not_rounded_where_training_is(fitted):
+    model, pictures = fitted
+    exact = model.encode(pictures)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(model.encode(pictures), exact)
+
+
 def test_the_exported_autoencoder_is_the_same_function(fitted):
     model, pictures = fitted
     state = autoencoder.export(model)

@@ -81,7 +81,8 @@ class PatchEncoder(nn.Module):
         self.bias.copy_(-components @ mean)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.weight, self.bias, stride=PATCH)
+        with torch.autocast(x.device.type, enabled=False):  # latents are data: not rounded where training is
+            return F.conv2d(x, self.weight, self.bias, stride=PATCH)
 
 
 def load_encoder(path: Path) -> PatchEncoder:
