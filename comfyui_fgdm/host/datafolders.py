@@ -10,9 +10,9 @@ from pathlib import Path
 
 import folder_paths
 import torch
-from PIL import Image
 
 from ..maps import kinds
+from ..objects import charts
 from . import own
 
 OUTPUT = "fgdm_training"
@@ -102,7 +102,7 @@ def write(pictures: torch.Tensor, wanted: Examples) -> str:
             shown = kind.to_picture(kind.to_values(shown, palette=palette), palette=palette)
     for file, one in zip(files, shown, strict=True):
         file.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray((one.clamp(0, 1) * 255).round().byte().numpy()).save(file)
+        charts.picture(one).save(file)
     for number, text in enumerate(texts):
         text.parent.mkdir(parents=True, exist_ok=True)
         text.write_text(lines[number if len(lines) > 1 else 0] + "\n", encoding="utf-8")

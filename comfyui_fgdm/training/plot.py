@@ -6,17 +6,13 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from ..objects import charts
+
 GAP, MARGIN = 4, 44
 COLOURS = {"loss": (150, 170, 200), "validation": (200, 60, 40)}
-
-
-def picture(values: Tensor) -> Image.Image:
-    """A float 3 x H x W in 0..1 as an RGB picture."""
-    return Image.fromarray((values.clamp(0, 1).permute(1, 2, 0) * 255).round().to(torch.uint8).cpu().numpy())
 
 
 def grid(rows: Sequence[Sequence[Tensor]]) -> Image.Image:
@@ -26,7 +22,7 @@ def grid(rows: Sequence[Sequence[Tensor]]) -> Image.Image:
     sheet = Image.new("RGB", size, (255, 255, 255))
     for y, row in enumerate(rows):
         for x, one in enumerate(row):
-            sheet.paste(picture(one), (x * (width + GAP), y * (height + GAP)))
+            sheet.paste(charts.picture(one.permute(1, 2, 0)), (x * (width + GAP), y * (height + GAP)))
     return sheet
 
 

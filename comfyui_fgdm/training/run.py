@@ -183,7 +183,9 @@ class Run:
             loop.Watch(watch.sample_every, self.sheet),
             loop.Watch(watch.save_every, self.save),
         ]
-        precision = self.precision()
+        state = self.place / f"{NAME}.pt"
+        finished = state.is_file() and loop.spent(state)[0] >= self.recipe.budget.steps
+        precision = None if finished else self.precision()  # a trial of some steps, for steps that are left
         yield from loop.train(
             NAME, self.network, self.loss, self.recipe.budget, self.place, how.seed, stop_after, watch.log_every,
             watches, watch.save_every, precision,

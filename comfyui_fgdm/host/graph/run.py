@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import comfy.model_management
-import comfy.sampler_helpers
 import torch
 
 from ...sampling.graph import View, seen_of

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ...objects import charts
 from ...training import recipe, run
 from .. import datafolders, own
 from .base import HostBackbone
@@ -66,12 +67,12 @@ def train(model, clip, vae, folder: str, sections: Mapping[str, Any], fresh: boo
         bar.update_absolute(wanted.training.steps, wanted.training.steps, _preview(last))
     sheets = sorted(place.glob("samples-*.png"))
     pictures = [Image.open(place / "loss.png"), Image.open(sheets[-1]) if sheets else Image.new("RGB", (64, 64))]
-    return Trained(current.file, wanted.training.steps, *map(_image, pictures))
+    return Trained(
+        current.file,
+        wanted.training.steps,
+        *(charts.to_tensor(np.array(picture.convert("RGB"))) for picture in pictures),
+    )
 
 
 def _preview(pictures: Sequence[Image.Image]):
     return ("PNG", pictures[0], PREVIEW_SIDE) if pictures else None
-
-
-def _image(picture: Image.Image) -> torch.Tensor:
-    return torch.from_numpy(np.array(picture.convert("RGB")).astype(np.float32) / 255)[None]

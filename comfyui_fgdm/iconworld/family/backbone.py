@@ -12,15 +12,10 @@ from torch import Tensor
 
 from ...training.attention import AttentionMaps
 from ...training.backbone import BaseFacts
-from . import export, text
+from . import export, shipped, text
 from .autoencoder import PATCH, decoder_from, encoder_from
 from .blocks import Transformer
 from .networks import UNET, UNetConfig
-from .parts import Base
-
-_TEXT = "cond_stage_model.transformer.text_model."
-_UNET = "model.diffusion_model."
-_VAE = "first_stage_model."
 
 
 class TinyBackbone:
@@ -30,17 +25,13 @@ class TinyBackbone:
         file = file or export.files().base
         state = load_file(file)
 
-        def part(prefix: str) -> dict[str, Tensor]:
-            return {key.removeprefix(prefix): value.float() for key, value in state.items() if key.startswith(prefix)}
-
-        base = Base(config).eval().requires_grad_(False)
-        base.text.load_state_dict(part(_TEXT))
-        base.unet.load_state_dict(part(_UNET))
+        base = shipped.base_of(state, config).requires_grad_(False)
         self.text, self.unet = base.text, base.unet
         self.weights = dict(base.unet.named_parameters())
         before = list(base.unet.input_blocks)[: base.unet.level_ends[0] + 1]
         self.unreached = sum(isinstance(layer, Transformer) for stage in before for layer in stage.children())
-        self.encoder, self.decoder = encoder_from(part(_VAE)), decoder_from(part(_VAE)).requires_grad_(False)
+        autoencoder = shipped.part(state, shipped.VAE)
+        self.encoder, self.decoder = encoder_from(autoencoder), decoder_from(autoencoder).requires_grad_(False)
         self.facts = BaseFacts(
             family="iconworld",
             prediction="v",

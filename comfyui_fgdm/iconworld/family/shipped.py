@@ -20,7 +20,7 @@ from .sample import Velocity
 
 _TEXT = "cond_stage_model.transformer.text_model."
 _UNET = "model.diffusion_model."
-_VAE = "first_stage_model."
+VAE = "first_stage_model."
 
 
 @dataclass(frozen=True)
@@ -72,17 +72,24 @@ class Family:
         return lambda x, t, context: factor.velocity(x, t, context, seen)
 
 
-def _part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The entries of a checkpoint whose keys begin so, without the beginning, in single precision."""
     return {key.removeprefix(prefix): value.float() for key, value in state.items() if key.startswith(prefix)}
+
+
+def base_of(state: dict[str, Tensor], config: UNetConfig = UNET) -> Base:
+    """Text encoder and UNet of a checkpoint of the family, in eval mode."""
+    base = Base(config).eval()
+    base.text.load_state_dict(part(state, _TEXT))
+    base.unet.load_state_dict(part(state, _UNET))
+    return base
 
 
 def load(config: UNetConfig = UNET, use_lora: bool = True, root: Path = export.WEIGHTS) -> Family:
     """Read the family below `root`; config: of the recipe it was made by; use_lora: False leaves the base as it is."""
     files = export.files(root)
     state = load_file(files.base)
-    base = Base(config).eval()
-    base.text.load_state_dict(_part(state, _TEXT))
-    base.unet.load_state_dict(_part(state, _UNET))
+    base = base_of(state, config)
     weights = dict(base.unet.named_parameters())
 
     def factor_of(path: Path) -> LoadedFactor:
@@ -100,4 +107,4 @@ def load(config: UNetConfig = UNET, use_lora: bool = True, root: Path = export.W
     factors = {one.info.variable: one for one in map(factor_of, files.factors())}
     paths = {name: files.control(name) for name in factors}
     controls = {name: control_from(load_file(path), base) for name, path in paths.items() if path.exists()}
-    return Family(base, decoder_from(_part(state, _VAE)), factors, controls)
+    return Family(base, decoder_from(part(state, VAE)), factors, controls)
