@@ -44,17 +44,17 @@ def test_schema_is_complete(comfy_host: Any, node_id: str) -> None:
 
 @pytest.mark.parametrize("node_id", NODE_IDS)
 def test_help_page_covers_every_input_and_output(comfy_host: Any, node_id: str) -> None:
-    page = (ROOT / "web" / "docs" / node_id / "en.md").read_text("utf-8")
+    page = (ROOT / "web" / "docs" / f"{node_id}.md").read_text("utf-8")
     node = schema(comfy_host, node_id)
     explained = [line.split("|")[1] for line in page.splitlines() if line.startswith("|") and line.count("|") >= 3]
     words = {word.strip(" `") for cell in explained for word in cell.split(",")}
     missing = [item.id for item in node.inputs if item.id not in words]
     missing += [item.display_name for item in node.outputs if item.display_name not in words]
-    assert not missing, f"web/docs/{node_id}/en.md does not explain {missing}"
+    assert not missing, f"web/docs/{node_id}.md does not explain {missing}"
 
 
 def test_no_help_page_without_a_node() -> None:
-    assert sorted(folder.name for folder in (ROOT / "web" / "docs").iterdir()) == NODE_IDS
+    assert sorted(page.name for page in (ROOT / "web" / "docs").iterdir()) == [f"{node_id}.md" for node_id in NODE_IDS]
 
 
 def test_locale_has_every_node_and_nothing_else(comfy_host: Any) -> None:

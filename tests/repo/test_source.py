@@ -17,7 +17,7 @@ SHIPPED = [name for name in archive_files(ROOT) if name.endswith(".py")]
 
 # Written in two parts so that this file does not name what it forbids.
 MACHINE_PATHS = re.compile(r"(?<![\w./$])/(?:work|home|root|Users|mnt|opt|srv)/\w|[A-Z]:\\\\Users")
-TRANSLATED = re.compile(r"^locales/(?!en/)|^web/docs/\w+/(?!en\.md)")
+TRANSLATED = re.compile(r"^locales/(?!en/)|^web/docs/\w+/")
 REGISTRY_HOSTS = re.compile(
     "|".join(["pypi" + r"\.org", "pythonhosted" + r"\.", "registry\\.npmjs", "deb\\.debian", "archive\\.ubuntu"])
 )

@@ -51,8 +51,8 @@ def test_help_pages_are_served(live_server: Server) -> None:
     ours = [node_id for node_id in live_server.client.object_info() if node_id.startswith("FGDM_")]
     assert ours
     for node_id in ours:
-        page = live_server.client.get_bytes(f"/extensions/{PACK_FOLDER}/docs/{node_id}/en.md")
-        assert page == (ROOT / "web" / "docs" / node_id / "en.md").read_bytes()
+        page = live_server.client.get_bytes(f"/extensions/{PACK_FOLDER}/docs/{node_id}.md")
+        assert page == (ROOT / "web" / "docs" / f"{node_id}.md").read_bytes()
 
 
 def test_translations_are_served(live_server: Server) -> None:
