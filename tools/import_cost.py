@@ -21,7 +21,9 @@ NETWORK_EVENTS = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname"
 
 def measure(base: Path) -> dict[str, Any]:
     """Import the pack as the host does (module, entry point, on_load, every schema) and watch it."""
+    started = time.process_time()
     host = boot(base, pack=False)
+    host_cpu = time.process_time() - started
     network: list[str] = []
     watching = True
 
@@ -48,6 +50,7 @@ def measure(base: Path) -> dict[str, Any]:
     return {
         "wall_s": wall,
         "cpu_s": cpu,
+        "host_cpu_s": host_cpu,
         "nodes": [schema.node_id for schema in schemas],
         "network": network,
         "new_top_level_modules": sorted(foreign),

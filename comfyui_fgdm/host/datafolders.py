@@ -12,7 +12,6 @@ import folder_paths
 import torch
 
 from ..maps import kinds
-from ..objects import charts
 from . import own
 
 OUTPUT = "fgdm_training"
@@ -100,6 +99,8 @@ def write(pictures: torch.Tensor, wanted: Examples) -> str:
         if kind.has_classes:
             palette = own.library().palette(wanted.palette)
             shown = kind.to_picture(kind.to_values(shown, palette=palette), palette=palette)
+    from ..objects import charts  # here: the list of folders is asked for when the host starts
+
     for file, one in zip(files, shown, strict=True):
         file.parent.mkdir(parents=True, exist_ok=True)
         charts.picture(one).save(file)

@@ -1,4 +1,4 @@
-"""Importing the pack into a running ComfyUI: < 0.1 s beyond the host, no network, no new heavy module."""
+"""Importing the pack into a running ComfyUI: a hundredth of what the host itself takes, no network, no new heavy module."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-BUDGET_S = 0.1
+BUDGET = 0.015  # of the CPU time that the host takes to start: 0.1 s where that is 7 s
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +32,12 @@ def costs(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     return results
 
 
-def test_import_costs_less_than_a_tenth_of_a_second(costs: list[dict[str, Any]]) -> None:
-    # CPU time, not wall time: a busy machine must not decide whether this passes.
-    best = min(cost["cpu_s"] for cost in costs)
-    print(f"import of the pack: {best * 1000:.0f} ms CPU, {min(cost['wall_s'] for cost in costs) * 1000:.0f} ms wall")
-    assert best < BUDGET_S
+def test_import_costs_little_beside_the_host(costs: list[dict[str, Any]]) -> None:
+    # CPU time, measured against the host's in the same process: neither a busy nor a slow machine decides.
+    shares = [cost["cpu_s"] / cost["host_cpu_s"] for cost in costs]
+    best = min(costs, key=lambda cost: cost["cpu_s"])
+    print(f"import of the pack: {best['cpu_s'] * 1000:.0f} ms CPU of the host's {best['host_cpu_s']:.1f} s")
+    assert min(shares) < BUDGET
 
 
 def test_import_uses_no_network(costs: list[dict[str, Any]]) -> None:
