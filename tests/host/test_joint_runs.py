@@ -137,9 +137,10 @@ def tensors_of(value, seen=None) -> int:
     return sum(tensors_of(one, seen) for one in inner)
 
 
-def test_easy_cache_saves_calls_of_its_variable_and_leaves_nothing_in_the_model(setup, tiny, comfy_host, factor):
+@pytest.mark.parametrize("cache", ["EasyCache", "LazyCache"])
+def test_a_cache_saves_calls_of_its_variable_and_leaves_nothing_in_the_model(setup, tiny, comfy_host, factor, cache):
     (cached,) = comfy_host.call(
-        "EasyCache", model=tiny.model, reuse_threshold=5.0, start_percent=0.0, end_percent=1.0, verbose=False
+        cache, model=tiny.model, reuse_threshold=5.0, start_percent=0.0, end_percent=1.0, verbose=False
     )
     sizes: list[int] = []
     hook = tiny.unet.out.register_forward_pre_hook(lambda *_: sizes.append(1))
@@ -261,44 +262,6 @@ def test_short_memory_halves_the_batch_and_every_item_keeps_its_prompt(setup, ti
     assert "two halves" in caplog.text
     for name, value in whole.items():
         torch.testing.assert_close(parts[name], value, atol=2e-4, rtol=1e-3)
-
-
-def split(setup, comfy_host, graph, at, mode, steps=6):
-    """A run whose schedule is cut in two: noise in the first part only, the second goes on from what it left."""
-    tiny = setup.tiny
-    sigmas = comfy_host.call("BasicScheduler", model=tiny.model, scheduler="normal", steps=steps, denoise=1.0)[0]
-    high, low = comfy_host.call("SplitSigmas", sigmas=sigmas, step=at)
-    latent, noise = setup.graphs.start_latent(graph), setup.graphs.GraphNoise(graph)
-    for part in (high, low):
-        guider = setup.joint.make_guider(graph, tiny.vae, setup.joint.Mode(mode), setup.joint.GraphSettings())
-        latent = comfy_host.call(
-            "SamplerCustomAdvanced", noise=noise, guider=guider, sigmas=part, latent_image=latent,
-            sampler=comfy_host.call("KSamplerSelect", sampler_name="euler")[0],
-        )[0]  # fmt: skip
-        (noise,) = comfy_host.call("DisableNoise")
-    return {node.name: setup.graphs.result(latent, graph, node.name)["samples"] for node in graph.sampled()}
-
-
-@pytest.mark.parametrize("at", [1, 3, 5])
-@pytest.mark.parametrize("mode", ["joint", "sequential"])
-def test_a_schedule_in_two_parts_is_that_schedule(setup, comfy_host, mode, at):
-    start = {"samples": 0.5 * torch.randn(1, 12, 8, 8, generator=torch.Generator().manual_seed(1))}
-    graph = setup.graph(
-        setup.variable("a", latent=dict(start), seed=1), setup.variable("b", latent=dict(start), seed=2, denoise=0.5)
-    )
-    whole = setup.run(graph, mode=mode, steps=6)
-    parts = split(setup, comfy_host, graph, at, mode)
-    for name, value in whole.items():
-        torch.testing.assert_close(parts[name], value, atol=2e-4, rtol=1e-3, msg=name)
-
-
-def test_a_half_done_parent_is_shown_to_nobody(setup, comfy_host, factor, net):
-    graph = setup.graph(
-        setup.variable("segmentation", factor=factor),
-        setup.variable("image", controls=(setup.graphs.Control(net, "segmentation"),)),
-    )
-    with pytest.raises(Exception, match="'segmentation' would be shown half done to 'image'.*joint"):
-        split(setup, comfy_host, graph, 3, "sequential")
 
 
 def test_scheduled_weights_of_a_shared_base_are_refused(setup, tiny, comfy_host):
