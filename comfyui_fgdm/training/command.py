@@ -9,11 +9,12 @@ from pathlib import Path
 
 from ..maps import kinds
 from ..maps.palette_file import PaletteError
-from . import folder, recipe, run
+from . import folder, processes, recipe, run
 from .backbone import Backbone
+from .extras import MissingPackageError
 from .loop import TrainingError
 
-REFUSALS = (recipe.RecipeError, folder.FolderError, TrainingError, PaletteError)
+REFUSALS = (recipe.RecipeError, folder.FolderError, TrainingError, PaletteError, MissingPackageError)
 """What a training refuses with, each in words for people."""
 
 TEMPLATE = """\
@@ -55,6 +56,8 @@ log_every = 50
 validate_every = 200
 sample_every = 500
 save_every = 200
+recall = 16              # sampled maps whose object recall is measured, where captions name objects
+tensorboard = false      # true: pip install tensorboard, and: tensorboard --logdir {output_plain}
 """
 
 
@@ -98,7 +101,7 @@ def _init(options: argparse.Namespace) -> None:
     kind = kinds.get(variable)
     text = TEMPLATE.format(
         file=options.to, folder=options.folder, found="\n".join(f"#   {line}" for line in run.looked(contents, [variable, *parents])),
-        output=_quoted(Path("fgdm-training")), variable=variable, parents=_quoted(*parents, many=True), rank=16, size=128,
+        output=_quoted(Path("fgdm-training")), output_plain="fgdm-training", variable=variable, parents=_quoted(*parents, many=True), rank=16, size=128,
         data=_quoted(options.folder.resolve()), flip=str(kind.has_classes or kind.read is not None).lower(),
         without_caption=str(bool(contents.no_caption)).lower(),
     )  # fmt: skip
@@ -117,26 +120,34 @@ def _train(options: argparse.Namespace, backbones: Backbones) -> None:
     wanted = recipe.read(Path(options.recipe))
     if wanted.base not in backbones:
         raise recipe.RecipeError(f"base: there is no {wanted.base!r}; there is {', '.join(map(repr, backbones))}")
-    place = run.run_folder(wanted, options.new)
-    print(f"train: {'going on with' if place.exists() else 'a new run in'} {place}", flush=True)
-    reports = run.Reports(say=lambda text: print(f"train: {text}", flush=True), prepared=_prepared)
-    current = run.Run(wanted, backbones[wanted.base](), place, reports)
+    team = processes.launched()
+    place = team.said_by_first(run.run_folder(wanted, options.new))
+
+    def say(text: str) -> None:
+        if team.first:
+            print(f"train: {text}", flush=True)
+
+    say(f"{'going on with' if place.exists() else 'a new run in'} {place}")
+    if team.count > 1:
+        say(f"{team.count} processes share the batches of each step")
+    reports = run.Reports(say=say, prepared=lambda done, total: _prepared(done, total, say))
+    current = run.Run(wanted, backbones[wanted.base](), place, reports, processes=team)
     records = current.records(options.seconds)
     steps, first = wanted.training.steps, None
     try:
         for record in records:
             first = first or record
-            print(f"train: {_line(record, first, steps)}", flush=True)
+            say(_line(record, first, steps))
     except KeyboardInterrupt:
         records.close()
-        print(f"train: stopped; the checkpoint is in {place}, the same command goes on", flush=True)
+        say(f"stopped; the checkpoint is in {place}, the same command goes on")
         return
-    print(f"train: {current.file} -> put it into ComfyUI/models/fgdm_factors/", flush=True)
+    say(f"{current.file} -> put it into ComfyUI/models/fgdm_factors/")
 
 
-def _prepared(done: int, total: int) -> None:
+def _prepared(done: int, total: int, say: Callable[[str], None]) -> None:
     if done == total or done % 100 == 0:
-        print(f"train: {done} of {total} pictures encoded", flush=True)
+        say(f"{done} of {total} pictures encoded")
 
 
 def _line(record: dict, first: dict, steps: int) -> str:

@@ -25,7 +25,8 @@ class Batch:
 
     latent: B x C x h x w, the maps that are learned. parents: by variable, latents of the same shape. prompts: B x tokens
     x width, encoded, with that of the empty prompt where ``dropped`` (bool B) says so. masks: B x tokens x m x m in 0..1,
-    the share of each cell that the object covers which a token names; None: not known.
+    the share of each cell that the object covers which a token names; None: not known. texts: the prompts in words, where
+    they are known.
     """
 
     latent: Tensor
@@ -33,6 +34,7 @@ class Batch:
     dropped: Tensor
     parents: Mapping[str, Tensor] = field(default_factory=dict)
     masks: Tensor | None = None
+    texts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -21,7 +22,7 @@ from .factor import Batch
 from .folder import Example, FolderError
 from .pictures import View, read_colours, read_labels
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the files of a cache change their meaning."""
 
 
@@ -84,13 +85,14 @@ class LatentStore:
     """Cached latents of a data set: memory-mapped files in a folder, read as batches need them.
 
     latents: by variable, float16 N x views x C x h x w. prompts: float16 P x tokens x width; spans: of each example, first
-    and last + 1 of its captions in them; the last prompt is the empty one.
+    and last + 1 of its captions in them; the last prompt is the empty one. texts: the prompts in words.
     """
 
     def __init__(self, folder: Path) -> None:
         about = json.loads((folder / "about.json").read_text("utf-8"))
         self.names: list[str] = about["names"]
         self.spans: list[tuple[int, int]] = [(first, last) for first, last in about["spans"]]
+        self.texts: list[str] = about["texts"]
         self.latents = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in about["variables"]}
         self.prompts = np.load(folder / "prompts.npy", mmap_mode="r")
 
@@ -107,7 +109,8 @@ class LatentStore:
         prompts = torch.from_numpy(np.stack([self.prompts[c] for c in captions])).float()
         empty = len(self.prompts) - 1
         dropped = torch.tensor([c == empty for c in captions])
-        return Batch(latent(variable), prompts, dropped, {name: latent(name) for name in parents})
+        seen, words = {name: latent(name) for name in parents}, tuple(self.texts[c] for c in captions)
+        return Batch(latent(variable), prompts, dropped, seen, texts=words)
 
 
 @dataclass(frozen=True)
@@ -173,12 +176,15 @@ def prepare(
     base: Backbone,
     palette: palettes.Palette,
     say: Callable[[int, int], None] = lambda done, total: None,
+    waits: bool = False,
 ) -> LatentStore:
     """The store of these examples below ``folder``: read if it is there, of the same files, base and views, else made.
 
-    say(done, total) is called after each example. A store is whole or absent. FolderError names a file that cannot be used.
+    say(done, total) is called after each example. waits: until another process has made it. A store is whole or absent. FolderError names a file that cannot be used.
     """
     folder = folder / f"latents-{_fingerprint(examples, variables, views, base, palette)[:16]}"
+    while waits and not (folder / "about.json").is_file():
+        time.sleep(0.2)
     if (folder / "about.json").is_file():
         return LatentStore(folder)
     part = folder.with_name(folder.name + ".part")
@@ -208,6 +214,7 @@ def prepare(
         "names": [example.name for example in examples],
         "spans": spans,
         "variables": list(variables),
+        "texts": [*texts, ""],
     }
     (part / "about.json").write_text(json.dumps(facts), encoding="utf-8")
     part.rename(folder)

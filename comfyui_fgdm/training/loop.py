@@ -6,16 +6,17 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from .optimisers import Optimiser, make
+from .processes import ALONE, Processes
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -58,6 +59,14 @@ class Budget:
 
 def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def generator_of(seed: int, step: int, number: int = 0) -> torch.Generator:
+    """The random numbers of one batch: of this seed and step, and of the batch's number in the step.
+
+    The CPU's generator takes 32 bits of its seed: the number has to change those.
+    """
+    return torch.Generator().manual_seed((seed * 1_000_003 + step + number * 2_654_435_761) % 2**63)
 
 
 class Ema:
@@ -105,14 +114,16 @@ def train(
     watches: Sequence[Watch] = (),
     save_steps: int = 0,
     autocast: torch.dtype | None = None,
-) -> Iterator[dict]:
+    processes: Processes = ALONE,
+) -> Generator[dict, None, None]:
     """Train the parameters of `model` that require a gradient; a generator of log records.
 
-    loss_of(step, generator) gives the loss of one batch and figures for the log; the generator is seeded by the step, so a
-    resumed run sees the batches an unbroken one would. State lies in folder/name.pt, the log in folder/name.log.jsonl.
+    loss_of(step, generator) gives the loss of one batch and figures for the log; the generator follows from the step and the
+    number of the batch in it, so a resumed run sees the batches an unbroken one would. State lies in folder/name.pt, the log in folder/name.log.jsonl.
     stop_after: seconds of this slice; the run can be resumed by calling again. watches: see there; each gives a record of
     its own. save_steps: a checkpoint at each so many steps, beside those of budget.save_every seconds. autocast: the
-    precision of the forward pass (bfloat16 or float16), None for that of the weights. On return the EMA weights are in
+    precision of the forward pass (bfloat16; float16 with the loss scaled), None for that of the weights. processes: share the
+    batches of each step; only the first writes files and watches, and all have to be given the same arguments. On return the EMA weights are in
     `model` only if the run is complete or was stopped by the slice; the checkpoint keeps both.
 
     A generator that is closed, or interrupted, saves first. TrainingError for a loss or gradient that is no number (the state
@@ -121,28 +132,38 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     file, log = folder / f"{name}.pt", folder / f"{name}.log.jsonl"
     parameters = [p for p in model.parameters() if p.requires_grad]
-    optimiser = make(budget.optimiser, model, budget.lr, budget.weight_decay)
+    optimiser: Any = make(
+        budget.optimiser, model, budget.lr, budget.weight_decay
+    )  # a scaler asks for torch's own class
     ema = Ema(model, budget.ema)
     steps, step, spent = budget.steps, 0, 0.0
+    where = device()
+    scaler = torch.amp.GradScaler(where.type, enabled=autocast is torch.float16)
+    share = processes.batches(budget.accumulate)
     if file.exists():
         state = torch.load(file, map_location="cpu", weights_only=True)
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
         ema.shadow = {key: value.to(device()) for key, value in state["ema"].items()}
         ema.step, step, spent = state["ema_step"], state["step"], state["spent"]
-        keep_log_until(log, step)
+        if scaler.is_enabled() and state.get("scaler"):
+            scaler.load_state_dict(state["scaler"])
+        if processes.first:
+            keep_log_until(log, step)
     start = saved = time.monotonic()
     sums: dict[str, float] = {}
     count = 0
-    where = device()
 
     def save() -> None:
+        if not processes.first:
+            return
         write_state(
             {
                 "model": model.state_dict(),
                 "optimiser": optimiser.state_dict(),
                 "ema": ema.shadow,
                 "ema_step": ema.step,
+                "scaler": scaler.state_dict(),
                 "step": step,
                 "spent": spent + time.monotonic() - start,
             },
@@ -153,39 +174,46 @@ def train(
         seconds = round(spent + time.monotonic() - start, 1)
         samples = step * budget.batch * budget.accumulate
         record = {"part": name, "step": step, "samples": samples, "seconds": seconds, **figures}
-        with log.open("a") as out:
-            out.write(json.dumps(record) + "\n")
+        if processes.first:
+            with log.open("a") as out:
+                out.write(json.dumps(record) + "\n")
         return record
 
+    over_at_all = math.isfinite(stop_after)
     model.train()
     try:
-        while step < steps and time.monotonic() - start < stop_after:
-            generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+        while step < steps and not (over_at_all and processes.any(time.monotonic() - start >= stop_after)):
             rate = budget.rate(step)
             for group in optimiser.param_groups:
                 group["lr"] = rate
             optimiser.zero_grad(set_to_none=True)
-            for _ in range(budget.accumulate):
+            for number in share:
                 with torch.autocast(where.type, autocast) if autocast else nullcontext():
-                    loss, figures = loss_of(step, generator)
-                (loss / budget.accumulate).backward()
+                    loss, figures = loss_of(step, generator_of(seed, step, number))
+                scaler.scale(loss / budget.accumulate).backward()
                 for key, value in {"loss": float(loss.detach()), **figures}.items():
                     sums[key] = sums.get(key, 0.0) + value
                 count += 1
+            processes.add_gradients(parameters)
+            scaler.unscale_(optimiser)
             norm = torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-            if not math.isfinite(float(norm)):
+            scaled = (
+                scaler.is_enabled() and scaler.get_scale() > 1
+            )  # such a step is passed over, and the next scaled less
+            if not math.isfinite(float(norm)) and not scaled:
                 raise TrainingError(
                     f"{name}: the loss or its gradient is no number at step {step} (rate {rate:.2e}); the state of that step "
                     f"is kept in {file}. Lower the rate, or train in single precision, and go on"
                 )
-            optimiser.step()
+            scaler.step(optimiser)
+            scaler.update()
             ema.update(model)
             step += 1
             if step % log_every == 0 or step == steps:
                 record = logged({"lr": rate, **{key: round(value / count, 5) for key, value in sums.items()}})
                 sums, count = {}, 0
                 yield record
-            for watch in watches:
+            for watch in watches if processes.first else ():
                 if step % watch.every == 0 or step == steps:
                     with averaged(model, ema), torch.no_grad():
                         seen = watch.call(step)

@@ -62,9 +62,9 @@ class DataPart:
 class TrainingPart:
     """[training]: how long and how fast.
 
-    steps; batch: pictures a call of the base; accumulate: calls a step. lr: highest rate, after ``warmup`` steps, falling to
+    steps; batch: pictures a call of the base; accumulate: calls a step, which several processes share. lr: highest rate, after ``warmup`` steps, falling to
     zero. ema: decay of the averaged weights. seed. precision: "auto" (bfloat16 where a trial of some steps says that it is
-    faster), "float32" or "bfloat16". caption_dropout, parent_dropout: share of samples that see no prompt, or nothing of a
+    faster), "float32", "bfloat16" or "float16" (with the loss scaled, for GPUs without bfloat16). caption_dropout, parent_dropout: share of samples that see no prompt, or nothing of a
     parent. noised_parents: share that sees its parents at its own noise level, as in joint sampling.
     """
 
@@ -94,15 +94,18 @@ class DistillationPart:
 @dataclass(frozen=True)
 class WatchPart:
     """[watch]: every so many steps a line in the log, a validation, a sheet of samples, a checkpoint. samples: pictures on a
-    sheet; sample_steps, guidance: of its sampling."""
+    sheet; recall: maps whose object recall is measured with each sheet, 0 for none; sample_steps, guidance: of the sampling of
+    both. tensorboard: write events for TensorBoard, too."""
 
     log_every: int = 50
     validate_every: int = 500
     sample_every: int = 1000
     save_every: int = 500
     samples: int = 4
+    recall: int = 16
     sample_steps: int = 10
     guidance: float = 3.0
+    tensorboard: bool = False
 
 
 @dataclass(frozen=True)
@@ -148,9 +151,9 @@ _RANGES: dict[str, tuple[float, float]] = {
     "training.lr": (1e-9, 1.0), "training.warmup": (1, 1_000_000), "training.ema": (0, 0.99999), "training.seed": (0, 2**63 - 1),
     "training.caption_dropout": (0, 1), "training.parent_dropout": (0, 1), "training.noised_parents": (0, 1),
     "watch.log_every": (1, 1_000_000), "watch.validate_every": (1, 10_000_000), "watch.sample_every": (1, 10_000_000),
-    "watch.save_every": (1, 10_000_000), "watch.samples": (1, 64), "watch.sample_steps": (1, 1000), "watch.guidance": (0, 100),
+    "watch.save_every": (1, 10_000_000), "watch.samples": (1, 64), "watch.recall": (0, 1024), "watch.sample_steps": (1, 1000), "watch.guidance": (0, 100),
 }  # fmt: skip
-PRECISIONS = ("auto", "float32", "bfloat16")
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 
 def read(file: Path) -> TrainingRecipe:

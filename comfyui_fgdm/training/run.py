@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import time
@@ -14,14 +15,15 @@ from PIL import Image
 from torch import Tensor
 
 from ..factors import files
-from ..maps import kinds
+from ..maps import kinds, reader
 from ..maps.library import SHIPPED, Library
 from ..sampling import ddim, schedule
-from . import folder, latents, loop, plot
+from . import folder, latents, loop, plot, watching
 from .backbone import Backbone
 from .factor import Batch, FactorNetwork, loss_of_batch
 from .latents import DataSet, LatentStore
-from .recipe import RecipeError, TrainingRecipe
+from .processes import ALONE, Processes
+from .recipe import PRECISIONS, RecipeError, TrainingRecipe
 
 NAME = "factor"
 VALIDATION_SEED = 20_000_003
@@ -72,24 +74,34 @@ class Run:
         reports: Reports = Reports(),
         device: str = "cpu",
         library: Library = SHIPPED,
+        processes: Processes = ALONE,
     ) -> None:
         self.recipe, self.base, self.place, self.reports, self.device = recipe, base, place, reports, device
+        self.library, self.processes = library, processes
+        try:
+            processes.batches(recipe.training.accumulate)
+        except ValueError as error:
+            raise RecipeError(str(error)) from None
         if recipe.data.size % base.facts.cell:
             raise RecipeError(
                 f"data.size: {recipe.data.size} is no multiple of {base.facts.cell}, a latent cell of the base"
             )
         self.palette = library.palette(recipe.data.palette)
+        kind = kinds.get(recipe.factor.variable)
+        self.reader = reader.reader(kind.name, self.palette.name if kind.has_classes else None, library=library)
         examples = folder.examples(recipe.data.folder, recipe.variables, recipe.data.without_caption)
         if len(examples) < 2:
             raise RecipeError(f"data.folder: {recipe.data.folder} holds one example; training takes at least two")
-        place.mkdir(parents=True, exist_ok=True)
-        (place / "recipe.json").write_text(
-            json.dumps({"fingerprint": fingerprint(recipe), **dataclasses.asdict(recipe)}, default=str, indent=1),
-            "utf-8",
-        )
+        if processes.first:
+            place.mkdir(parents=True, exist_ok=True)
+            (place / "recipe.json").write_text(
+                json.dumps({"fingerprint": fingerprint(recipe), **dataclasses.asdict(recipe)}, default=str, indent=1),
+                "utf-8",
+            )
         store = latents.prepare(
-            recipe.output, examples, recipe.variables, recipe.views, base, self.palette, reports.prepared
-        )
+            recipe.output, examples, recipe.variables, recipe.views, base, self.palette, reports.prepared,
+            waits=not processes.first,
+        )  # fmt: skip
         self.data = self._data(store)
         torch.manual_seed(recipe.training.seed)
         self.network = FactorNetwork(base, recipe.settings).to(device)
@@ -119,20 +131,30 @@ class Run:
         return {"validation": round(total / count, 6)} if count else {}
 
     @torch.no_grad()
-    def sheet(self, step: int = 0) -> dict[str, float]:
-        """Samples beside the truth for the first held-out examples, as samples-STEP.png: parents, truth, sample, row by row."""
+    def sheet(self, step: int = 0, board: watching.TensorBoard | None = None) -> dict[str, float]:
+        """Samples beside the truth for the first held-out examples, as samples-STEP.png: parents, truth, sample, row by row;
+        and the object recall of the sampled maps, where they have classes and captions name some."""
         watch = self.recipe.watch
-        batch = next(self.data.validation(watch.samples), None)
-        if batch is None:
+        wanted = max(watch.samples, watch.recall if self.reader.palette else 0)
+        rows, sampled, prompts = [], [], []
+        for batch in self.data.validation(min(self.recipe.training.batch, wanted), wanted):
+            noise = torch.randn(
+                batch.latent.shape, generator=torch.Generator().manual_seed(VALIDATION_SEED + len(prompts))
+            )
+            drawn = self.base.decode(self.sample(batch, noise, watch.sample_steps, watch.guidance)).cpu()
+            truths = [self.base.decode(t.to(self.device)).cpu() for t in (*batch.parents.values(), batch.latent)]
+            rows += [list(row) for row in zip(*truths, drawn, strict=True)]
+            sampled += list(drawn)
+            prompts += batch.texts
+        if not rows:
             return {}
-        noise = torch.randn(batch.latent.shape, generator=torch.Generator().manual_seed(VALIDATION_SEED))
-        drawn = self.sample(batch, noise, watch.sample_steps, watch.guidance)
-        columns = [*batch.parents.values(), batch.latent, drawn.cpu()]
-        pictures = [self.base.decode(column.to(self.device)).cpu() for column in columns]
-        sheet = plot.grid([list(row) for row in zip(*pictures, strict=True)])
+        sheet = plot.grid(rows[: watch.samples])
         sheet.save(self.place / f"samples-{step:07d}.png")
         self.reports.sheet(step, sheet)
-        return {}
+        if board:
+            board.sheet(step, sheet)
+        found = watching.map_recall(torch.stack(sampled), prompts, self.reader) if watch.recall else None
+        return {} if found is None else {"recall": round(found, 4)}
 
     def sample(self, batch: Batch, noise: Tensor, steps: int, guidance: float) -> Tensor:
         """Latents of the factor's variable under the batch's prompts and parents, as sampling after training makes them."""
@@ -178,32 +200,47 @@ class Run:
         """Train to the end of the recipe; yields the records of the log. Closing it saves a checkpoint, from which the
         next call goes on."""
         watch, how = self.recipe.watch, self.recipe.training
-        watches = [
-            loop.Watch(watch.validate_every, self.validation),
-            loop.Watch(watch.sample_every, self.sheet),
-            loop.Watch(watch.save_every, self.save),
-        ]
         state = self.place / f"{NAME}.pt"
-        finished = state.is_file() and loop.spent(state)[0] >= self.recipe.budget.steps
-        precision = None if finished else self.precision()  # a trial of some steps, for steps that are left
-        yield from loop.train(
-            NAME, self.network, self.loss, self.recipe.budget, self.place, how.seed, stop_after, watch.log_every,
-            watches, watch.save_every, precision,
-        )  # fmt: skip
-        plot.losses(self.place / f"{NAME}.log.jsonl").save(self.place / "loss.png")
+        done = loop.spent(state)[0] if state.is_file() else 0
+        precision = self.precision() if done < self.recipe.budget.steps else None  # a trial, for steps that are left
+        events = self.place / "tensorboard" if watch.tensorboard and self.processes.first else None
+        with watching.board(events, done) as board:
+            watches = [
+                loop.Watch(watch.validate_every, self.validation),
+                loop.Watch(watch.sample_every, lambda step: self.sheet(step, board)),
+                loop.Watch(watch.save_every, self.save),
+            ]
+            records = loop.train(
+                NAME, self.network, self.loss, self.recipe.budget, self.place, how.seed, stop_after, watch.log_every,
+                watches, watch.save_every, precision, self.processes,
+            )  # fmt: skip
+            with contextlib.closing(records):
+                for record in records:
+                    if board:
+                        board.record(record)
+                    yield record
+        if self.processes.first:
+            plot.losses(self.place / f"{NAME}.log.jsonl").save(self.place / "loss.png")
 
     def precision(self) -> torch.dtype | None:
         """The autocast of this run: as the recipe says, or by a trial of some steps on this machine."""
         wanted = self.recipe.training.precision
-        if wanted != "auto":
-            return torch.bfloat16 if wanted == "bfloat16" else None
+        if wanted == "auto":
+            wanted = self.processes.said_by_first(self._chosen() if self.processes.first else "")
+        return None if wanted == "float32" else getattr(torch, wanted)
+
+    def _chosen(self) -> str:
+        """What the first trial on this run chose: a run that goes on does so in the precision it began with."""
+        file = self.place / "precision.txt"
+        if file.is_file() and (kept := file.read_text("ascii").strip()) in PRECISIONS:
+            return kept
         seconds = {dtype: self._trial(dtype) for dtype in (None, torch.bfloat16)}
         faster = min(seconds, key=lambda dtype: seconds[dtype])
         single, half = (f"{seconds[dtype] * 1000:.0f} ms" for dtype in (None, torch.bfloat16))
-        self.reports.say(
-            f"a step takes {single} in float32, {half} with bfloat16: {'float32' if faster is None else 'bfloat16'}"
-        )
-        return faster
+        chosen = "float32" if faster is None else "bfloat16"
+        self.reports.say(f"a step takes {single} in float32, {half} with bfloat16: {chosen}")
+        file.write_text(chosen, "ascii")
+        return chosen
 
     def _trial(self, dtype: torch.dtype | None, steps: int = 5) -> float:
         """Seconds of one forward and backward pass, the least of some; nothing is learned from them."""
