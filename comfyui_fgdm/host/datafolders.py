@@ -1,4 +1,5 @@
-"""Folders with training data that a workflow may name: those in the host's input folder that hold maps of a variable."""
+"""Folders with training data that a workflow may name: those in the host's input folder that hold maps of a variable, or a
+published data set."""
 
 from __future__ import annotations
 
@@ -22,14 +23,31 @@ class DataFolderError(ValueError):
     """A folder of training data that is not there; the text says where it is looked for and what it has to hold."""
 
 
+SIGNS = (
+    *("ADEChallengeData2016", "CelebAMask-HQ", "CelebAMask-HQ-mask-anno", "annotations", "gtFine", "leftImg8bit"),
+    *("stuffthingmaps", "train2017", "val2017"),
+)
+"""Folders by which published data sets are known at sight; training looks closer."""
+
+
 def names() -> list[str]:
-    """Names of the folders in the input folder in which a folder is named for a variable."""
-    base = Path(folder_paths.get_input_directory())
-    if not base.is_dir():
+    """Names of the folders in the input folder in which a folder is named for a variable or is a sign of a data set, or
+    which hold shards (*.tar).
+
+    Never raises: node definitions call it, and one that raises takes the nodes after it away.
+    """
+    try:
+        folders = [path for path in Path(folder_paths.get_input_directory()).iterdir() if path.is_dir()]
+    except OSError:
         return []
-    known = kinds.names()
-    folders = (path for path in base.iterdir() if path.is_dir())
-    return sorted(path.name for path in folders if any((path / name).is_dir() for name in known))
+    return sorted(path.name for path in folders if _looks_like_data(path))
+
+
+def _looks_like_data(place: Path) -> bool:
+    try:
+        return any((place / name).is_dir() for name in (*kinds.names(), *SIGNS)) or any(place.glob("*.tar"))
+    except OSError:  # a folder that cannot be listed
+        return False
 
 
 def path_of(name: str) -> Path:
@@ -38,7 +56,7 @@ def path_of(name: str) -> Path:
         there = ", ".join(names()) or "none yet"
         raise DataFolderError(
             f"folder: there is no training folder {name!r} in {folder_paths.get_input_directory()}; there is: {there}. A "
-            "training folder holds segmentation/NAME.png (or the maps of another variable) and captions/NAME.txt"
+            "training folder holds segmentation/NAME.png (or the maps of another variable) and captions/NAME.txt, or a data set"
         )
     return Path(folder_paths.get_input_directory()) / name
 

@@ -73,6 +73,17 @@ class Palette:
                 return label.index
         raise PaletteError(f"palette {self.name!r} has no class called {said(name)}")
 
+    @property
+    def mirrored(self) -> tuple[int, ...]:
+        """Of each label, what it is in a mirror: the one called "right X" for "left X" and the other way round, else itself."""
+        index = {label.name.lower(): label.index for label in self.labels}
+        found = []
+        for label in self.labels:
+            side, _, part = label.name.lower().partition(" ")
+            other = {"left": "right", "right": "left"}.get(side, side)
+            found.append(index.get(f"{other} {part}", label.index) if part else label.index)
+        return tuple(found)
+
     def check(self, classes: Sequence[int] | None) -> tuple[int, ...]:
         """``classes`` as ascending label indices without repeats (None = all labels); PaletteError if one is unknown."""
         if classes is None:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ..maps import kinds
 from ..maps.palette_file import PaletteError
-from . import folder, processes, recipe, run
-from .backbone import Backbone
+from . import latents, processes, recipe, run
+from .backbone import Backbone, BaseFacts
 from .extras import MissingPackageError
 from .loop import TrainingError
+from .readers import contents, formats, listing
+from .readers.pictures import can_be_mirrored
+from .readers.sources import FolderError
 
-REFUSALS = (recipe.RecipeError, folder.FolderError, TrainingError, PaletteError, MissingPackageError)
+REFUSALS = (recipe.RecipeError, FolderError, TrainingError, PaletteError, MissingPackageError)
 """What a training refuses with, each in words for people."""
 
 TEMPLATE = """\
@@ -34,10 +38,13 @@ rank = {rank}                # of low-rank changes of the base; 0: an adapter al
 
 [data]
 folder = {data}
+format = "{format}"        # or "auto": what the folder looks like
+split = "{split}"          # of data sets that have some
 size = {size}               # pixels along an edge
-palette = "coco183"      # of label maps
+palette = "{palette}"      # of label maps
 flip = {flip}
 crops = 0                # random squares of each picture, besides the one in the middle
+captions = {captions}             # most that are taken of each picture, 0 for all
 without_caption = {without_caption}
 held_out = 0.05          # share kept for validation
 
@@ -61,6 +68,11 @@ tensorboard = false      # true: pip install tensorboard, and: tensorboard --log
 """
 
 
+MANY_CAPTIONS = 50_000
+"""Encoded for Stable Diffusion 1.x, each caption takes 118 kB: of more than so many, one a picture is proposed."""
+
+STABLE_DIFFUSION = BaseFacts("sd15", "eps", 4, (320, 640, 1280, 1280), 1280, 8, "")
+
 Backbones = Mapping[str, Callable[[], Backbone]]
 
 
@@ -68,10 +80,15 @@ def add(commands: argparse._SubParsersAction, backbones: Backbones) -> None:
     """The sub-command of training; backbones: how each base that a recipe may name is loaded."""
     train = commands.add_parser("train", help="train a factor as a recipe says, or go on with it", description=__doc__)
     train.add_argument("recipe", metavar="RECIPE.toml|init", help="a recipe, or the word init to have one written")
-    train.add_argument("folder", metavar="FOLDER", nargs="?", type=Path, help="with init: the folder with the pictures")
     train.add_argument(
-        "--variable", help="with init: what is to be drawn (default: the first folder that is a variable)"
+        "folder",
+        metavar="FOLDER",
+        nargs="?",
+        type=Path,
+        help="with init: the folder with the pictures, a data set or a tar file",
     )
+    train.add_argument("--variable", help="with init: what is to be drawn (default: what is there, segmentation first)")
+    train.add_argument("--split", default="train", help="with init: of a data set that has some (default: train)")
     train.add_argument("--to", type=Path, default=Path("recipe.toml"), help="with init: where to write it")
     train.add_argument(
         "--new", action="store_true", help="a new run, even if there is one of this recipe to go on with"
@@ -79,35 +96,68 @@ def add(commands: argparse._SubParsersAction, backbones: Backbones) -> None:
     train.add_argument(
         "--seconds", type=float, default=float("inf"), help="stop after so long; the same command goes on"
     )
-    train.set_defaults(run=lambda options: _init(options) if options.recipe == "init" else _train(options, backbones))
+    train.set_defaults(
+        run=lambda options: _init(options, backbones) if options.recipe == "init" else _train(options, backbones)
+    )
 
 
-def _init(options: argparse.Namespace) -> None:
+def _init(options: argparse.Namespace, backbones: Backbones) -> None:
     if options.folder is None:
         raise recipe.RecipeError("init needs the folder with the pictures: train init FOLDER")
     if options.to.exists():
         raise recipe.RecipeError(f"{options.to} exists; give another name with --to")
-    if not options.folder.is_dir():
-        raise folder.FolderError(f"{options.folder} is no folder")
-    there = [path.name for path in sorted(options.folder.iterdir()) if path.is_dir() and kinds.find(path.name)]
-    if not there:
-        raise folder.FolderError(
-            f"{options.folder} holds no folder named for a variable ({', '.join(kinds.names())}); put the maps there as "
-            "segmentation/NAME.png, and captions as captions/NAME.txt"
-        )
-    variable = options.variable or ("segmentation" if "segmentation" in there else there[0])
-    parents = ["segmentation"] if variable != "segmentation" and "segmentation" in there else []
-    contents = folder.look(options.folder, [variable, *parents])
+    variable, parents = _variables(options.folder, options.variable)
+    variables = [variable, *parents]
+    found = formats.look(options.folder, variables, split=options.split)
     kind = kinds.get(variable)
+    flip = all(can_be_mirrored(one.sources[variable], kind) for one in found.complete[:1])
+    size, captions = 128, 1 if sum(one.caption_count for one in found.complete) > MANY_CAPTIONS else 0
+    lines = contents.described(found, variables) + _sizes(
+        found, len(variables), latents.Views(size, flip=flip), captions, backbones
+    )
     text = TEMPLATE.format(
-        file=options.to, folder=options.folder, found="\n".join(f"#   {line}" for line in run.looked(contents, [variable, *parents])),
-        output=_quoted(Path("fgdm-training")), output_plain="fgdm-training", variable=variable, parents=_quoted(*parents, many=True), rank=16, size=128,
-        data=_quoted(options.folder.resolve()), flip=str(kind.has_classes or kind.read is not None).lower(),
-        without_caption=str(bool(contents.no_caption)).lower(),
+        file=options.to, folder=options.folder, found="\n".join(f"#   {line}" for line in lines),
+        output=_quoted(Path("fgdm-training")), output_plain="fgdm-training", variable=variable, parents=_quoted(*parents, many=True), rank=16, size=size,
+        data=_quoted(options.folder.resolve()), format=found.format, split=options.split, palette=formats.palette_name(found),
+        flip=str(flip).lower(), captions=captions, without_caption=str(bool(found.no_caption)).lower(),
     )  # fmt: skip
     options.to.write_text(text, encoding="utf-8")
     recipe.read(options.to)
     print(f"train: wrote {options.to}; look through it, then: python -m comfyui_fgdm train {options.to}")
+
+
+def _variables(place: Path, wanted: str | None) -> tuple[str, list[str]]:
+    """(what is drawn, its parents) of a folder: what a user wants, or what is there."""
+    format = formats.recognise(place, [wanted] if wanted else [])
+    if format == "folder":
+        there = [name for name in listing.folders(place) if kinds.find(name)]
+        if not there and not wanted:
+            raise FolderError(
+                f"{place} holds no folder named for a variable ({', '.join(kinds.names())}); put the maps there as "
+                "segmentation/NAME.png, and captions as captions/NAME.txt"
+            )
+    elif format == "wholebody":
+        return wanted or "pose", []
+    else:
+        there = ["segmentation"]
+    variable = wanted or ("segmentation" if "segmentation" in there else there[0])
+    return variable, ["segmentation"] if variable != "segmentation" and "segmentation" in there else []
+
+
+def _sizes(
+    found: contents.Contents, variables: int, views: latents.Views, captions: int, backbones: Backbones
+) -> list[str]:
+    """How much disk the cached latents and prompts take, for the tiny family and for Stable Diffusion 1.x."""
+    examples = contents.usable(dataclasses.replace(found, incomplete={}), True, captions) if found.complete else ()
+    tiny = backbones["embedded"]()
+    bases = {
+        "this base": (tiny.facts, tuple(tiny.prompts([""]).shape[1:]), views),
+        "Stable Diffusion 1.x at 256 pixels": (STABLE_DIFFUSION, (77, 768), dataclasses.replace(views, size=256)),
+    }
+    return [
+        f"{latents.stored_bytes(examples, variables, seen, facts, prompt) / 1e9:.1f} GB of disk for cached latents and prompts with {name}"
+        for name, (facts, prompt, seen) in bases.items()
+    ]
 
 
 def _quoted(*values: object, many: bool = False) -> str:

@@ -1,4 +1,4 @@
-"""The examples of a folder as latents and encoded prompts, made once and kept on disk; batches are drawn from them."""
+"""The examples of a data set as latents and encoded prompts, made once and kept on disk; batches are drawn from them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ import torch
 from torch import Tensor
 
 from ..maps import kinds, palettes
-from ..maps.variable import VariableKind
-from .backbone import Backbone
+from .backbone import Backbone, BaseFacts
 from .factor import Batch
-from .folder import Example, FolderError
-from .pictures import View, read_colours, read_labels
+from .readers.contents import Example
+from .readers.pictures import picture_of
+from .readers.sources import FolderError
+from .readers.view import View
 
 FORMAT = 2
 """Raised when the files of a cache change their meaning."""
+
+PROMPTS = 16  # encoded at a time
 
 
 @dataclass(frozen=True)
@@ -60,25 +63,6 @@ class Views:
     @property
     def count(self) -> int:
         return (1 + self.crops) * (2 if self.flip else 1)
-
-
-def picture_of(
-    path: Path, kind: VariableKind | None, size: int, view: View, palette: palettes.Palette | None
-) -> Tensor:
-    """float32 3 x size x size in 0..1: the view of a map in the exact colours of its kind, or of a photo (kind None).
-
-    FolderError for what cannot be read so, or cannot be mirrored (a kind that is drawn, but not read).
-    """
-    if kind is not None and palette is not None:
-        labels = read_labels(path, size, view, palette)
-        return kind.to_picture(labels[None], palette=palette)[0].permute(2, 0, 1)
-    if kind is None or not view.flipped:
-        return read_colours(path, size, view)
-    upright = read_colours(path, size, View(view.left, view.top, view.scale))
-    if kind.read is None:
-        raise FolderError(f"data.flip: {kind.name} maps cannot be mirrored, left and right have names; set it to false")
-    values = kind.to_values(upright.permute(1, 2, 0)[None])
-    return kind.to_picture(kind.flip(values))[0].permute(2, 0, 1)
 
 
 class LatentStore:
@@ -193,41 +177,62 @@ def prepare(
     size = views.size // base.facts.cell
     shape = (len(examples), views.count, base.facts.channels, size, size)
     files = {name: np.lib.format.open_memmap(part / f"{name}.npy", "w+", np.float16, shape) for name in variables}
-    texts, spans = [], []
+    texts: list[str] = []
     for row, example in enumerate(examples):
         for name in variables:
             kind = None if name == "image" else kinds.get(name)
             colours = palette if kind is not None and kind.has_classes else None
             pictures = [
-                picture_of(example.files[name], kind, views.size, view, colours) for view in views.of(example.name)
+                picture_of(example.sources[name], kind, views.size, view, colours) for view in views.of(example.name)
             ]
             files[name][row] = base.encode(torch.stack(pictures)).cpu().numpy().astype(np.float16)
-        spans.append((len(texts), len(texts) + len(example.captions)))
-        texts.extend(example.captions)
+        texts.extend(example.texts())
         say(row + 1, len(examples))
-    encoded = [base.prompts(texts[at : at + 16]).cpu() for at in range(0, len(texts), 16)]
-    prompts = torch.cat([*encoded, base.prompts([""]).cpu()])
-    np.save(part / "prompts.npy", prompts.numpy().astype(np.float16))
     for file in files.values():
         file.flush()
+    last = np.cumsum([example.caption_count for example in examples]).tolist()
+    texts.append("")
+    _write_prompts(part / "prompts.npy", texts, base)
     facts = {
         "names": [example.name for example in examples],
-        "spans": spans,
+        "spans": [(after - example.caption_count, after) for after, example in zip(last, examples, strict=True)],
         "variables": list(variables),
-        "texts": [*texts, ""],
+        "texts": texts,
     }
     (part / "about.json").write_text(json.dumps(facts), encoding="utf-8")
     part.rename(folder)
     return LatentStore(folder)
 
 
-def _fingerprint(examples, variables, views: Views, base: Backbone, palette: palettes.Palette) -> str:
-    def stamp(path: Path) -> list:
-        stat = path.stat()
-        return [str(path), stat.st_size, stat.st_mtime_ns]
+def _write_prompts(file: Path, texts: Sequence[str], base: Backbone) -> None:
+    """Encoded texts; a few in memory at a time: those of a large data set are many gigabytes."""
+    prompts = None
+    for at in range(0, len(texts), PROMPTS):
+        encoded = base.prompts(texts[at : at + PROMPTS]).cpu().numpy()
+        if prompts is None:
+            prompts = np.lib.format.open_memmap(file, "w+", np.float16, (len(texts), *encoded.shape[1:]))
+        prompts[at : at + len(encoded)] = encoded
+    if prompts is not None:
+        prompts.flush()
 
-    facts = [
-        FORMAT, base.facts.fingerprint, asdict(views), palette.name,
-        [[e.name, e.captions, [stamp(e.files[name]) for name in variables]] for e in examples],
-    ]  # fmt: skip
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+def stored_bytes(
+    examples: Sequence[Example], variables: int, views: Views, facts: BaseFacts, prompt: Sequence[int]
+) -> int:
+    """Size on disk of the store of so many variables. prompt: shape of an encoded prompt, (tokens, width)."""
+    side = views.size // facts.cell
+    latents = len(examples) * variables * views.count * facts.channels * side * side
+    texts = 1 + sum(example.caption_count for example in examples)
+    return 2 * (latents + texts * prompt[0] * prompt[1])
+
+
+def _fingerprint(
+    examples: Sequence[Example], variables: Sequence[str], views: Views, base: Backbone, palette: palettes.Palette
+) -> str:
+    facts = [FORMAT, base.facts.fingerprint, asdict(views), palette.name, list(variables)]
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for example in examples:
+        told = [example.told.beginning, example.told.source.stamp()] if example.told else []
+        sources = [example.sources[name].stamp() for name in variables]
+        digest.update(json.dumps([example.name, example.captions, told, sources]).encode())
+    return digest.hexdigest()

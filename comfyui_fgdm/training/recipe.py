@@ -16,6 +16,7 @@ from .distillation import Distillation
 from .factor import FactorSettings
 from .latents import Views
 from .loop import Budget
+from .readers import formats
 
 
 class RecipeError(ValueError):
@@ -43,14 +44,18 @@ class FactorPart:
 class DataPart:
     """[data]: what it is trained on.
 
-    folder: in the plain folder format (see training/folder.py). size: pixels along an edge. palette: of label maps.
-    flip, crops, smallest: views of each picture. without_caption: take pictures that have none. held_out: share of the
-    pictures that is kept for validation.
+    folder: where it lies. format: one of training/readers/formats.py, "auto" for what the folder looks like. split: of data
+    sets that have some. size: pixels along an edge. palette: of label maps, "auto" for that of the format (coco183 where a
+    format has none). flip, crops, smallest: views of each picture. captions: most that are taken of each picture, 0 for all.
+    without_caption: take pictures that have none. held_out: share of the pictures that is kept for validation.
     """
 
     folder: Path = Path()
+    format: str = "auto"
+    split: str = "train"
     size: int = 256
-    palette: str = "coco183"
+    palette: str = "auto"
+    captions: int = 0
     flip: bool = True
     crops: int = 0
     smallest: float = 0.8
@@ -146,7 +151,7 @@ class TrainingRecipe:
 
 
 _RANGES: dict[str, tuple[float, float]] = {
-    "factor.blocks": (1, 8), "factor.rank": (0, 1024), "data.held_out": (0, 0.9),
+    "factor.blocks": (1, 8), "factor.rank": (0, 1024), "data.held_out": (0, 0.9), "data.captions": (0, 1000),
     "training.steps": (1, 100_000_000), "training.batch": (1, 4096), "training.accumulate": (1, 4096),
     "training.lr": (1e-9, 1.0), "training.warmup": (1, 1_000_000), "training.ema": (0, 0.99999), "training.seed": (0, 2**63 - 1),
     "training.caption_dropout": (0, 1), "training.parent_dropout": (0, 1), "training.noised_parents": (0, 1),
@@ -204,6 +209,10 @@ def _check(recipe: TrainingRecipe) -> None:
         raise RecipeError(f"training.precision: {recipe.training.precision!r} is none of {', '.join(PRECISIONS)}")
     if recipe.data.folder == Path():
         raise RecipeError("data.folder is missing: the folder with the training pictures")
+    if recipe.data.format not in (formats.AUTO, *formats.FORMATS):
+        raise RecipeError(
+            f"data.format: {recipe.data.format!r} is none of {', '.join((formats.AUTO, *formats.FORMATS))}"
+        )
     for make in ("settings", "views"):
         try:
             getattr(recipe, make)

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +18,12 @@ from ..factors import files
 from ..maps import kinds, reader
 from ..maps.library import SHIPPED, Library
 from ..sampling import ddim, schedule
-from . import folder, latents, loop, plot, watching
+from . import latents, loop, plot, watching
 from .backbone import Backbone
 from .factor import Batch, FactorNetwork, loss_of_batch
 from .latents import DataSet, LatentStore
 from .processes import ALONE, Processes
+from .readers import contents, formats
 from .recipe import PRECISIONS, RecipeError, TrainingRecipe
 
 NAME = "factor"
@@ -86,12 +87,15 @@ class Run:
             raise RecipeError(
                 f"data.size: {recipe.data.size} is no multiple of {base.facts.cell}, a latent cell of the base"
             )
-        self.palette = library.palette(recipe.data.palette)
+        data = recipe.data
+        found = formats.look(data.folder, recipe.variables, data.format, data.split)
+        self.palette = library.palette(formats.palette_name(found, data.palette))
         kind = kinds.get(recipe.factor.variable)
         self.reader = reader.reader(kind.name, self.palette.name if kind.has_classes else None, library=library)
-        examples = folder.examples(recipe.data.folder, recipe.variables, recipe.data.without_caption)
+        examples = contents.usable(found, data.without_caption, data.captions)
+        reports.say(f"{len(examples)} examples in {data.folder}, read as {found.format}")
         if len(examples) < 2:
-            raise RecipeError(f"data.folder: {recipe.data.folder} holds one example; training takes at least two")
+            raise RecipeError(f"data.folder: {data.folder} holds one example; training takes at least two")
         if processes.first:
             place.mkdir(parents=True, exist_ok=True)
             (place / "recipe.json").write_text(
@@ -257,16 +261,3 @@ class Run:
 
 
 NO_DISTILLATION = dataclasses.replace(TrainingRecipe().settings.distillation, weight=0.0)
-
-
-def looked(contents: folder.FolderContents, variables: Sequence[str]) -> list[str]:
-    """What ``look`` found, line by line, for people."""
-    lines = [f"{count} {name} pictures" for name, count in contents.counts.items()]
-    lines.append(f"{len(contents.complete)} examples have all of: {', '.join(variables)}")
-    if contents.incomplete:
-        lines.append(f"{len(contents.incomplete)} are not complete, such as {next(iter(contents.incomplete))}")
-    if contents.no_caption:
-        lines.append(f"{len(contents.no_caption)} have no caption, such as {contents.no_caption[0]}")
-    if contents.strange:
-        lines.append(f"{len(contents.strange)} other files are left alone, such as {contents.strange[0].name}")
-    return lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,22 +13,35 @@ from PIL import Image
 
 from comfyui_fgdm.iconworld.family.backbone import TinyBackbone
 from comfyui_fgdm.maps import kinds, palettes
-from comfyui_fgdm.training import folder, latents
-from comfyui_fgdm.training.folder import FolderError
+from comfyui_fgdm.training import latents
 from comfyui_fgdm.training.latents import DataSet, Views
-from comfyui_fgdm.training.pictures import View, read_colours, read_labels
+from comfyui_fgdm.training.readers import contents, folder, formats, pictures
+from comfyui_fgdm.training.readers.sources import FolderError, PictureFile
+from comfyui_fgdm.training.readers.view import View
 from tools.toy_folder import DOG, GRASS, write_maps
 
 COCO = palettes.COCO
 
 
+def examples_of(place: Path, variables: list[str]) -> tuple[contents.Example, ...]:
+    return contents.usable(formats.look(place, variables))
+
+
+def read_labels(file: Path, size: int, view: View, palette: palettes.Palette) -> torch.Tensor:
+    return pictures.read_labels(PictureFile(file), size, view, palette)
+
+
+def read_colours(file: Path, size: int, view: View) -> torch.Tensor:
+    return pictures.read_colours(PictureFile(file), size, view)
+
+
 def test_examples_are_paired_by_name_with_their_captions(tmp_path: Path) -> None:
     place = write_maps(tmp_path)
     (place / "image" / "0.txt").write_text("not this one: captions/ comes first")
-    found = folder.examples(place, ["segmentation", "depth"])
+    found = examples_of(place, ["segmentation", "depth"])
     assert [example.name for example in found] == [str(number) for number in range(6)]
     assert found[0].captions == ("a dog on the grass", "a dog")
-    assert {name: path.parent.name for name, path in found[0].files.items()} == {
+    assert {name: Path(str(source)).parent.name for name, source in found[0].sources.items()} == {
         n: n for n in ("depth", "image", "segmentation")
     }
 
@@ -45,20 +59,22 @@ def test_examples_are_paired_by_name_with_their_captions(tmp_path: Path) -> None
 def test_a_folder_that_does_not_fit_is_refused_by_name(tmp_path: Path, spoil, words: list[str]) -> None:
     spoil(write_maps(tmp_path))
     with pytest.raises(FolderError) as caught:
-        folder.examples(tmp_path, ["segmentation", "depth"])
+        examples_of(tmp_path, ["segmentation", "depth"])
     assert all(word in str(caught.value) for word in words), caught.value
 
 
 def test_a_missing_an_empty_and_a_foreign_folder(tmp_path: Path) -> None:
     with pytest.raises(FolderError, match="nowhere is no folder"):
-        folder.examples(tmp_path / "nowhere", ["depth"])
+        examples_of(tmp_path / "nowhere", ["depth"])
+    with pytest.raises(FolderError, match="holds nothing that is known: it has nothing.*plain folder.*depth/NAME.png"):
+        examples_of(tmp_path, ["depth"])
     with pytest.raises(FolderError, match="holds no folder 'depth'.*no folders"):
-        folder.examples(tmp_path, ["depth"])
+        folder.look(tmp_path, ["depth"], "train")
     (tmp_path / "depth").mkdir()
     (tmp_path / "depth" / "a.txt").write_text("a caption is no picture")
     (tmp_path / "depth" / "a.tif").write_text("")
     with pytest.raises(FolderError, match=r"holds no pictures.*such as a\.tif"):
-        folder.examples(tmp_path, ["depth"])
+        examples_of(tmp_path, ["depth"])
 
 
 def test_labels_are_those_of_the_nearest_pixels_and_never_a_blend(tmp_path: Path) -> None:
@@ -123,15 +139,15 @@ def test_normals_are_mirrored_as_directions(tmp_path: Path) -> None:
     left = torch.tensor([0.6, 0.0, 0.8]).expand(1, 16, 16, 3)
     picture = normal.to_picture(left)[0]
     Image.fromarray((picture * 255).round().byte().numpy()).save(tmp_path / "n.png")
-    seen = latents.picture_of(tmp_path / "n.png", normal, 16, View(flipped=True), None)
+    seen = pictures.picture_of(PictureFile(tmp_path / "n.png"), normal, 16, View(flipped=True), None)
     values = normal.to_values(seen.permute(1, 2, 0)[None])
     torch.testing.assert_close(values[0, 5, 5], torch.tensor([-0.6, 0.0, 0.8]), atol=0.02, rtol=0)
     with pytest.raises(FolderError, match=r"data\.flip: pose maps cannot be mirrored"):
-        latents.picture_of(tmp_path / "n.png", kinds.get("pose"), 16, View(flipped=True), None)
+        pictures.picture_of(PictureFile(tmp_path / "n.png"), kinds.get("pose"), 16, View(flipped=True), None)
 
 
 def test_latents_and_prompts_are_made_once(tmp_path: Path, base: TinyBackbone) -> None:
-    examples = folder.examples(write_maps(tmp_path / "data"), ["segmentation", "depth"])
+    examples = examples_of(write_maps(tmp_path / "data"), ["segmentation", "depth"])
     calls: list[tuple[int, int]] = []
 
     def store(views: Views, say=lambda done, total: calls.append((done, total))) -> latents.LatentStore:
@@ -144,7 +160,11 @@ def test_latents_and_prompts_are_made_once(tmp_path: Path, base: TinyBackbone) -
     assert not calls and np.array_equal(again.latents["segmentation"], first.latents["segmentation"])
     store(Views(32, flip=False))
     assert calls, "other views are another store"
-    picture = latents.picture_of(examples[2].files["segmentation"], kinds.get("segmentation"), 32, View(), COCO)
+    calls.clear()
+    os.utime(tmp_path / "data" / "depth" / "3.png", (1, 1))
+    store(Views(32))
+    assert calls, "a file that changed makes another store"
+    picture = pictures.picture_of(examples[2].sources["segmentation"], kinds.get("segmentation"), 32, View(), COCO)
     torch.testing.assert_close(
         torch.tensor(first.latents["segmentation"][2, 0], dtype=torch.float32),
         base.encode(picture[None])[0],
@@ -154,10 +174,14 @@ def test_latents_and_prompts_are_made_once(tmp_path: Path, base: TinyBackbone) -
     assert not list((tmp_path / "out").glob("*.part"))
     about = next((tmp_path / "out").glob("latents-*/about.json"))
     assert json.loads(about.read_text())["names"] == [str(number) for number in range(6)]
+    prompts = [*(text for example in examples for text in example.captions), ""]
+    torch.testing.assert_close(torch.tensor(first.prompts).float(), base.prompts(prompts), atol=5e-3, rtol=5e-3)
+    stored = sum(array.nbytes for array in (*first.latents.values(), first.prompts))
+    assert latents.stored_bytes(examples, 2, Views(32), base.facts, first.prompts.shape[1:]) == stored
 
 
 def test_batches_draw_examples_views_and_captions(tmp_path: Path, base: TinyBackbone) -> None:
-    examples = folder.examples(write_maps(tmp_path / "data", 12), ["segmentation", "depth"])
+    examples = examples_of(write_maps(tmp_path / "data", 12), ["segmentation", "depth"])
     store = latents.prepare(tmp_path / "out", examples, ["depth", "segmentation"], Views(32), base, COCO)
     data = DataSet(store, "depth", ("segmentation",), held_out=0.2, caption_dropout=0.25)
     held_out, learned = set(data.held_out_rows), set(data.training_rows)
@@ -175,7 +199,7 @@ def test_batches_draw_examples_views_and_captions(tmp_path: Path, base: TinyBack
 
 
 def test_some_are_held_out_and_some_are_learned_whatever_the_share(tmp_path: Path, base: TinyBackbone) -> None:
-    examples = folder.examples(write_maps(tmp_path / "data", 3), ["depth"])
+    examples = examples_of(write_maps(tmp_path / "data", 3), ["depth"])
     store = latents.prepare(tmp_path / "out", examples, ["depth"], Views(32), base, COCO)
     for share, least, most in ((0.0, 0, 0), (0.001, 1, 2), (0.9, 1, 2)):
         data = DataSet(store, "depth", held_out=share)

@@ -241,6 +241,9 @@ def test_init_writes_a_recipe_that_trains(tmp_path: Path, capsys) -> None:
     assert main(["train", "init", str(tmp_path / "data"), "--to", str(file)]) == 1
     assert "exists" in capsys.readouterr().err
     assert main(["train", "init", str(tmp_path), "--to", str(tmp_path / "b.toml")]) == 1
+    assert "holds nothing that is known" in capsys.readouterr().err
+    (tmp_path / "photos" / "image").mkdir(parents=True)
+    assert main(["train", "init", str(tmp_path / "photos"), "--to", str(tmp_path / "b.toml")]) == 1
     assert "named for a variable" in capsys.readouterr().err
 
 
