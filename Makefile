@@ -1,7 +1,7 @@
 # Every target does its own set-up (cached under .venv and .cache). On Windows use WSL.
 #
 #   make demo [PROMPT="..."] [SEED=0] [COUNT=10] [PORT=...]   maps, the best map and an image into demo_output/
-#   make test [TESTS="server browser"]                        all tests, or only some folders of tests/
+#   make test [TESTS="server browser"] [TEST_PROCESSES=0]     all tests, or only some folders of tests/; 0: in one process
 #   make bench      factor step against plain step, throughput, demo time, import time, memory
 #   make bench-sd15 steps, decoding and memory at full size, random weights (3 GB on disk for a while, 12 GB of memory)
 #   make lint       ruff, import-linter, pyright
@@ -10,7 +10,10 @@
 
 PYTHON ?= python3
 VENV_PYTHON := .venv/bin/python
-TESTS ?= unit repo host server browser
+TESTS ?= unit repo host browser server
+# One process a core, one thread each; a file of tests stays in one process, which shares its host, server and browser.
+TEST_PROCESSES ?= logical
+TEST_SPREAD := -n $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
 
 # What a user writes freely reaches the demo through the environment, unexpanded: no quote, dollar or newline in it is ever
@@ -32,7 +35,7 @@ demo: setup-demo
 	@$(VENV_PYTHON) -m tools.demo
 
 test: setup-test
-	@cd tests && ../$(VENV_PYTHON) -m pytest $(TESTS) $(PYTEST_ARGS)
+	@cd tests && OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} ../$(VENV_PYTHON) -m pytest $(TEST_SPREAD) $(TESTS) $(PYTEST_ARGS)
 
 bench: setup-demo
 	@$(VENV_PYTHON) -m tools.bench

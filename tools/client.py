@@ -6,6 +6,7 @@ HTTP goes through the standard library; the websocket through aiohttp, which eve
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import json
 import struct
 import time
@@ -136,7 +137,9 @@ class Client:
         `on_event` is called for each websocket message while the prompt runs. Raises RequestError if the server
         refuses the prompt, TimeoutError after `timeout` seconds.
         """
-        return asyncio.run(asyncio.wait_for(self._run(prompt, on_event), timeout))
+        # A thread of its own: a browser that is driven from this one has a loop running in it.
+        with concurrent.futures.ThreadPoolExecutor(1) as thread:
+            return thread.submit(asyncio.run, asyncio.wait_for(self._run(prompt, on_event), timeout)).result()
 
     async def _run(self, prompt: Prompt, on_event: Callable[[Event], None] | None) -> Run:
         import aiohttp

@@ -24,4 +24,4 @@ def test_what_counts_and_what_does_not_is_seen_on_the_node(page: Any, renderer: 
     page.evaluate(GRAPH, f"a unicorn and a dragon near a dog, no {'cats' if renderer == 'nodes2' else 'cows'}")
     assert frontend.run(page) == "success"
     page.wait_for_function(f"(line) => ({TEXTS})().includes(line)", arg=line, timeout=30_000)
-    assert page.get_by_text(line, exact=False).first.is_visible()
+    page.get_by_text(line, exact=False).first.wait_for(state="visible", timeout=30_000)
