@@ -127,7 +127,7 @@ def train(
     `model` only if the run is complete or was stopped by the slice; the checkpoint keeps both.
 
     A generator that is closed, or interrupted, saves first. TrainingError for a loss or gradient that is no number (the state
-    before it is kept), and for a checkpoint that cannot be written (the one before it is kept).
+    before it is kept), for a step without memory, and for a checkpoint that cannot be written (the one before it is kept).
     """
     folder.mkdir(parents=True, exist_ok=True)
     file, log = folder / f"{name}.pt", folder / f"{name}.log.jsonl"
@@ -199,7 +199,7 @@ def train(
             norm = torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             scaled = (
                 scaler.is_enabled() and scaler.get_scale() > 1
-            )  # such a step is passed over, and the next scaled less
+            )  # an overflow is passed over, the next step scaled less
             if not math.isfinite(float(norm)) and not scaled:
                 raise TrainingError(
                     f"{name}: the loss or its gradient is no number at step {step} (rate {rate:.2e}); the state of that step "
@@ -222,10 +222,23 @@ def train(
             if time.monotonic() - saved > budget.save_every or (save_steps and step % save_steps == 0):
                 save()
                 saved = time.monotonic()
+    except (torch.OutOfMemoryError, RuntimeError) as error:  # on a CPU it is a RuntimeError
+        if isinstance(error, TrainingError) or not out_of_memory(error):
+            raise
+        raise TrainingError(
+            f"{name}: there is no memory for step {step} ({str(error).splitlines()[0]}); the state before it is kept in {file}. "
+            "Lower training.batch (and raise training.accumulate as much), data.size, distillation.samples or "
+            "distillation.side, and go on"
+        ) from error
     finally:  # also when interrupted: what was learned is kept
         save()
     ema.copy_to(model)
     model.eval()
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether PyTorch, or the system under it, had no memory."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
 
 
 @contextmanager

@@ -180,6 +180,23 @@ def test_half_precision_passes_over_an_overflow_and_scales_less(tmp_path: Path) 
         list(loop.train("never", model, loss, budget, tmp_path, autocast=torch.float16))
 
 
+def test_a_step_without_memory_keeps_the_state_and_says_what_to_lower(tmp_path: Path) -> None:
+    model, steps = torch.nn.Linear(4, 1), []
+
+    def loss(step: int, generator: torch.Generator):
+        steps.append(step)
+        if step == 3 and len(steps) == 4:
+            torch.empty(2**55)
+        return model(torch.randn(2, 4, generator=generator)).square().mean(), {}
+
+    budget = loop.Budget(12, 2, 1e-2)
+    with pytest.raises(loop.TrainingError, match=r"no memory for step 3 .*kept in .*big\.pt.*Lower training\.batch"):
+        list(loop.train("big", model, loss, budget, tmp_path))
+    assert torch.load(tmp_path / "big.pt", weights_only=True)["step"] == 3
+    list(loop.train("big", model, loss, budget, tmp_path))
+    assert steps == [0, 1, 2, 3, 3, 4, 5]
+
+
 def test_a_missing_package_is_named_with_the_command() -> None:
     with pytest.raises(extras.MissingPackageError, match=r"watching takes the package 'no_such_package'.*pip install"):
         extras.load("no_such_package.inner", "watching")
