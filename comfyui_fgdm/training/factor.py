@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..factors import files
+from ..sampling import schedule
 from . import objective
 from .attention import AttentionMaps
 from .backbone import Backbone
@@ -23,10 +24,11 @@ LossOf = Callable[[int, torch.Generator], tuple[Tensor, dict[str, float]]]
 class Batch:
     """One batch of a data set, on the CPU.
 
-    latent: B x C x h x w, the maps that are learned. parents: by variable, latents of the same shape. prompts: B x tokens
+    latent: B x C x h x w, what is learned. parents: by variable, latents of the same shape. prompts: B x tokens
     x width, encoded, with that of the empty prompt where ``dropped`` (bool B) says so. masks: B x tokens x m x m in 0..1,
     the share of each cell that the object covers which a token names; None: not known. texts: the prompts in words, where
-    they are known.
+    they are known. hint: B x 3 x H x W in 0..1, the picture of the map that an image factor is shown. image: latents of the
+    picture, beside those of a map.
     """
 
     latent: Tensor
@@ -35,6 +37,19 @@ class Batch:
     parents: Mapping[str, Tensor] = field(default_factory=dict)
     masks: Tensor | None = None
     texts: tuple[str, ...] = ()
+    hint: Tensor | None = None
+    image: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What one batch taught a factor. loss: a scalar with its gradient. figures: its parts, for the log. t: timesteps B. x0:
+    the maps that were predicted, B x C x h x w, with their gradient."""
+
+    loss: Tensor
+    figures: dict[str, float]
+    t: Tensor
+    x0: Tensor
 
 
 @dataclass(frozen=True)
@@ -123,15 +138,27 @@ def loss_of_batch(
     generator: torch.Generator,
     place: torch.device | str = "cpu",
 ) -> tuple[Tensor, dict[str, float]]:
-    """The loss of one batch and its parts as figures: prediction + grounding + distillation.
+    """The loss of one batch and its parts as figures, see ``learned``."""
+    one = learned(network, base, batch, settings, step, generator, place)
+    return one.loss, one.figures
+
+
+def learned(
+    network: FactorNetwork,
+    base: Backbone,
+    batch: Batch,
+    settings: FactorSettings,
+    step: int,
+    generator: torch.Generator,
+    place: torch.device | str = "cpu",
+) -> Learned:
+    """What one batch teaches: prediction + grounding + distillation.
 
     All random numbers come from ``generator``, on the CPU: timesteps, noise, what is shown of parents.
     """
-    t = torch.randint(objective.STEPS, (len(batch.latent),), generator=generator)
-    noise = torch.randn(batch.latent.shape, generator=generator)
+    t = objective.levels(len(batch.latent), generator)
+    x, target = objective.drawn(batch.latent, t, base.facts.prediction, generator)
     seen = shown_parents(batch.parents, t, settings, generator)
-    x, velocity = objective.noised(batch.latent, noise, t)
-    target = velocity if base.facts.prediction == "v" else noise
     x, t, target, prompts = (value.to(place) for value in (x, t, target, batch.prompts))
     seen = {name: value.to(place) for name, value in seen.items()}
     ground = batch.masks is not None and settings.grounding > 0
@@ -152,7 +179,8 @@ def loss_of_batch(
         drift = distillation(teacher, _first(maps, first), settings.distillation.side)
         loss = loss + settings.distillation.weight * drift
         figures["distillation"] = float(drift.detach())
-    return loss, figures
+    velocity = schedule.velocity(x, out.float(), t, base.facts.prediction)
+    return Learned(loss, figures, t, schedule.predicted_x0(x, velocity, t))
 
 
 def _first(maps: AttentionMaps, count: int) -> AttentionMaps:

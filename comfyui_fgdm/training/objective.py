@@ -1,13 +1,26 @@
-"""The training losses: v-prediction, and the grounding of cross-attention in the masks of what words name."""
+"""The training losses: what a base learns to predict, and the grounding of cross-attention in the masks of what words name."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from ..sampling.schedule import STEPS, alphas, noised, predicted_x0
 
-__all__ = ["STEPS", "alphas", "grounding", "noised", "predicted_x0"]
+__all__ = ["STEPS", "alphas", "drawn", "grounding", "levels", "noised", "predicted_x0"]
+
+
+def levels(size: int, generator: torch.Generator, late: bool = False) -> Tensor:
+    """Timesteps B, uniform; late: the larger of two uniform ones, towards the levels at which the layout is decided."""
+    return torch.randint(STEPS, (2 if late else 1, size), generator=generator).amax(0)
+
+
+def drawn(latent: Tensor, t: Tensor, prediction: str, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """(x_t, target) of latents B x C x h x w at timesteps t B, under noise of the generator; prediction: "eps" or "v"."""
+    noise = torch.randn(latent.shape, generator=generator)
+    x, velocity = noised(latent, noise, t)
+    return x, velocity if prediction == "v" else noise
 
 
 def grounding(maps: list[Tensor], masks: Tensor) -> Tensor:

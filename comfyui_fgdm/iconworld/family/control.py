@@ -10,10 +10,11 @@ from torch.nn import functional as F
 
 from ...factors import files as adapters
 from ...maps import kinds, palettes
+from ...training.hints import worn
 from ...training.lowrank import LowRank
 from .autoencoder import PATCH
 from .networks import ControlNet
-from .parts import Base, LossOf, blurred, noised
+from .parts import Base, LossOf, noised
 from .shards import PICTURE, Shard
 
 READING_WEIGHT = 0.03
@@ -99,25 +100,6 @@ def control_from(state: Mapping[str, Tensor], base: Base) -> ControlNet:
             whole[key] = weight + adapters.lora_delta(pair, weight.shape)
     control.load_state_dict(whole, strict=False)
     return control.eval()
-
-
-def noisy(pictures: Tensor, generator: torch.Generator) -> Tensor:
-    """Pictures with the noise of an autoencoder, in 0..1."""
-    return (pictures + 0.03 * torch.randn(pictures.shape, generator=generator)).clamp(0, 1)
-
-
-def worn(hint: Tensor, generator: torch.Generator, palette: palettes.Palette | None) -> Tensor:
-    """True map pictures B x 3 x H x W as sampled ones look: a third as they are, the others blurred and noisy (an
-    autoencoder's); of maps with classes half of these with void instead where the blur would leave no colour of the palette
-    near (decoded and painted again)."""
-    soft = blurred(hint)
-    rough = noisy(soft, generator)
-    kind = torch.randint(3, (len(hint), 1, 1, 1), generator=generator)
-    if palette is None:
-        return torch.where(kind == 0, hint, rough)
-    void = palettes.colours(palette, (palette.void,)).view(3, 1, 1) / 255
-    far = (soft - hint).square().sum(1, keepdim=True).sqrt() > palettes.MARGIN / 255
-    return torch.where(kind == 0, hint, torch.where(kind == 1, rough, torch.where(far, void, hint)))
 
 
 def palette_of(variable: str) -> palettes.Palette | None:

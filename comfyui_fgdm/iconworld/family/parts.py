@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from ...training import objective
 from ...training.attention import AttentionMaps
+from ...training.hints import blurred
 from ...training.loop import device
 from .autoencoder import Autoencoder
 from .judge import Judge
@@ -36,9 +37,8 @@ class Base(nn.Module):
 
 def noised(latent: Tensor, generator: torch.Generator, late: bool = False) -> tuple[Tensor, Tensor, Tensor]:
     """(x_t, v, t) at uniform timesteps, or with `late` at the larger of two uniform ones."""
-    t = torch.randint(objective.STEPS, (2 if late else 1, len(latent)), generator=generator).amax(0)
-    noise = torch.randn(latent.shape, generator=generator)
-    x, v = objective.noised(latent, noise, t)
+    t = objective.levels(len(latent), generator, late)
+    x, v = objective.drawn(latent, t, "v", generator)
     where = device()
     return x.to(where), v.to(where), t.to(where)
 
@@ -61,11 +61,6 @@ def base_loss(base: Base, shard: Shard, size: int, late: bool = False) -> LossOf
         return grounded(out, v, maps.cross, batch.masks)
 
     return loss_of
-
-
-def blurred(pictures: Tensor) -> Tensor:
-    """B x C x H x W under a 3 x 3 box blur."""
-    return F.avg_pool2d(F.pad(pictures, (1, 1, 1, 1), mode="replicate"), 3, 1)
 
 
 def decoder_loss(

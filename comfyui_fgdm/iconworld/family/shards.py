@@ -7,7 +7,6 @@ scenes.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...training.packed import Packed, pack
 from ..world import truths
 from ..world.captions import make_caption
 from ..world.draw import Scene, draw_scene
@@ -54,39 +54,8 @@ def write_arrays(path: Path, **arrays: np.ndarray) -> None:
     _whole(path, partial(np.savez, **arrays))
 
 
-def pack(levels: np.ndarray) -> bytes:
-    """A picture uint8 S x S x 3 without loss."""
-    return zlib.compress(levels.tobytes(), 1)
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """N pictures of side S, packed: data uint8, ends int64 N (where each picture's bytes end)."""
-
-    data: np.ndarray
-    ends: np.ndarray
-    side: int
-
-    @staticmethod
-    def join(packed: list[bytes], side: int) -> Pictures:
-        """Pictures of that side from what `pack` made of each."""
-        ends = np.cumsum([len(part) for part in packed], dtype=np.int64)
-        return Pictures(np.frombuffer(b"".join(packed), np.uint8), ends, side)
-
-    def __len__(self) -> int:
-        return len(self.ends)
-
-    def levels(self, index: np.ndarray) -> np.ndarray:
-        """uint8 B x S x S x 3 of the pictures with these numbers."""
-        result = np.empty((len(index), self.side, self.side, 3), np.uint8)
-        for at, k in enumerate(index):
-            raw = self.data[self.ends[k - 1] if k else 0 : self.ends[k]]
-            result[at] = np.frombuffer(zlib.decompress(raw.tobytes()), np.uint8).reshape(self.side, self.side, 3)
-        return result
-
-    def tensor(self, index: np.ndarray) -> Tensor:
-        """float32 B x 3 x S x S in 0..1."""
-        return torch.from_numpy(self.levels(index)).permute(0, 3, 1, 2).float() / 255
+class Pictures(Packed):
+    """N pictures of side S, packed, and how they lie in a shard."""
 
     def write(self, path: Path) -> None:
         write_arrays(path, data=self.data, ends=self.ends, side=np.array(self.side))
