@@ -58,6 +58,7 @@ __all__ = [
     "read",
     "read_file",
     "save",
+    "write",
 ]
 
 METADATA_KEY = "fgdm_factor"
@@ -261,6 +262,13 @@ def save(
     for key, (down, up) in (lora or {}).items():
         tensors[f"{LORA}{key}.down"], tensors[f"{LORA}{key}.up"] = down, up
     _check(path, {k: tuple(v.shape) for k, v in tensors.items()}, info.to_json())
+    write(path, tensors, {METADATA_KEY: info.to_json()}, dtype)
+
+
+def write(
+    path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str], dtype: torch.dtype | None = None
+) -> None:
+    """A safetensors file, in one step; ``dtype`` converts, None keeps. FactorFileError for numbers that are none."""
     tensors = {k: v.detach().to("cpu", dtype or v.dtype).contiguous().clone() for k, v in tensors.items()}
     for name, value in tensors.items():
         if not _finite(value):
@@ -269,7 +277,7 @@ def save(
     try:
         part.touch()
         mode = part.stat().st_mode  # of any new file here; the writer's own would be for this user alone
-        save_file(tensors, part, metadata={METADATA_KEY: info.to_json()})
+        save_file(tensors, part, metadata=dict(metadata))
         part.chmod(mode)
         os.replace(part, path)
     except SafetensorError as error:

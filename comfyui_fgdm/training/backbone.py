@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from .attention import AttentionMaps
 
@@ -25,6 +25,22 @@ class BaseFacts:
     embedding: int
     cell: int
     fingerprint: str
+
+
+Residuals = tuple[Sequence[Tensor], Tensor]
+"""What a ControlNet adds: to the skip connection of each input block, and to the output of the middle block."""
+
+
+@dataclass(frozen=True)
+class Control:
+    """An image factor's network for a base, still without weights of its own.
+
+    module: (x, hint B x 3 x H x W in 0..1, t, prompts) -> ``Residuals``. names: of its weights in files, as a ControlNet of
+    Stable Diffusion has them -> in the module; those it shares with the base are called as in ``Backbone.weights``.
+    """
+
+    module: nn.Module
+    names: Mapping[str, str]
 
 
 class Backbone(Protocol):
@@ -47,7 +63,7 @@ class Backbone(Protocol):
         ...
 
     def decode(self, latents: Tensor) -> Tensor:
-        """The reverse of ``encode``: B x 3 x H x W in 0..1."""
+        """The reverse of ``encode``: B x 3 x H x W in 0..1. The gradient passes, where one is asked for."""
         ...
 
     def embed(self, t: Tensor) -> Tensor:
@@ -62,10 +78,16 @@ class Backbone(Protocol):
         features: Sequence[Tensor] = (),
         attention: AttentionMaps | None = None,
         changed: Mapping[str, Tensor] | None = None,
+        control: Residuals | None = None,
     ) -> Tensor:
         """The UNet's output for noisy latents x at timesteps t, in its own prediction type.
 
         features: added to the output of each level's last input block, one a level. attention: filled with the maps of
-        those layers that the features can reach. changed: weights used in place of the UNet's, by name.
+        those layers that the features can reach. changed: weights used in place of the UNet's, by name. control: what an
+        image factor adds.
         """
+        ...
+
+    def control(self) -> Control:
+        """A new network for an image factor on this base; its weights may be anything."""
         ...

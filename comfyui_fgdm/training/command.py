@@ -73,6 +73,8 @@ MANY_CAPTIONS = 50_000
 
 STABLE_DIFFUSION = BaseFacts("sd15", "eps", 4, (320, 640, 1280, 1280), 1280, 8, "")
 
+FOLDERS = {recipe.Trains.FACTOR: "fgdm_factors", recipe.Trains.IMAGE: "controlnet"}
+
 Backbones = Mapping[str, Callable[[], Backbone]]
 
 
@@ -192,7 +194,8 @@ def _train(options: argparse.Namespace, backbones: Backbones) -> None:
         records.close()
         say(f"stopped; the checkpoint is in {place}, the same command goes on")
         return
-    say(f"{current.file} -> put it into ComfyUI/models/fgdm_factors/")
+    for kind, file in current.files.items():
+        say(f"{file} -> put it into ComfyUI/models/{FOLDERS[kind]}/")
 
 
 def _prepared(done: int, total: int, say: Callable[[str], None]) -> None:

@@ -82,7 +82,9 @@ class FactorSettings:
 class FactorNetwork(nn.Module):
     """The trained part of a factor: an adapter, and low-rank changes of the frozen base where wanted."""
 
-    def __init__(self, base: Backbone, settings: FactorSettings) -> None:
+    def __init__(self, base: Backbone, settings: FactorSettings, start: files.FactorFile | None = None) -> None:
+        """start: a file to go on from, of the same settings but for the rank, which is its own. FactorFileError if it is for
+        another base."""
         super().__init__()
         facts = base.facts
         read = facts.channels * max(1, len(settings.parents))
@@ -90,7 +92,14 @@ class FactorNetwork(nn.Module):
         self.spec = files.AdapterSpec(settings.kind, facts.widths, read, embedding, settings.blocks)
         self.parents = settings.parents
         self.adapter = files.build(self.spec)
-        self.lora = LowRank(base.weights, settings.rank) if settings.rank else None
+        if start is None:
+            self.lora = LowRank(base.weights, settings.rank) if settings.rank else None
+            return
+        found = files.detect(start.adapter, settings.blocks)
+        if found != self.spec:
+            raise files.FactorFileError(f"the factor to go on from is {found}, a factor of this base {self.spec}")
+        self.adapter.load_state_dict({name: value.float() for name, value in start.adapter.items()})
+        self.lora = LowRank.of(base.weights, start.lora) if start.lora else None
 
     def predict(
         self,

@@ -18,6 +18,7 @@ from torch import Tensor
 from ..maps import kinds, palettes
 from .backbone import Backbone, BaseFacts
 from .factor import Batch
+from .packed import Packed, Packer
 from .readers.contents import Example
 from .readers.pictures import picture_of
 from .readers.sources import FolderError
@@ -25,6 +26,9 @@ from .readers.view import View
 
 FORMAT = 2
 """Raised when the files of a cache change their meaning."""
+
+IMAGE = "image"
+"""The name of the picture itself; every other is a map variable's."""
 
 PROMPTS = 16  # encoded at a time
 
@@ -68,8 +72,9 @@ class Views:
 class LatentStore:
     """Cached latents of a data set: memory-mapped files in a folder, read as batches need them.
 
-    latents: by variable, float16 N x views x C x h x w. prompts: float16 P x tokens x width; spans: of each example, first
-    and last + 1 of its captions in them; the last prompt is the empty one. texts: the prompts in words.
+    latents: by variable, float16 N x views x C x h x w. pictures: by variable, N * views packed pictures. prompts: float16
+    P x tokens x width; spans: of each example, first and last + 1 of its captions in them; the last prompt is the empty one.
+    texts: the prompts in words.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -78,12 +83,22 @@ class LatentStore:
         self.spans: list[tuple[int, int]] = [(first, last) for first, last in about["spans"]]
         self.texts: list[str] = about["texts"]
         self.latents = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in about["variables"]}
+        self.pictures = {name: Packed.opened(folder / f"{name}.pictures") for name in about["pictures"]}
         self.prompts = np.load(folder / "prompts.npy", mmap_mode="r")
+
+    @property
+    def views(self) -> int:
+        """How many views there are of each example."""
+        return next(iter(self.latents.values())).shape[1]
 
     def batch(
         self, variable: str, parents: Sequence[str], rows: Sequence[int], views: Sequence[int], captions: Sequence[int]
     ) -> Batch:
-        """A batch of these examples (rows), each by its view and its prompt (index into ``prompts``)."""
+        """A batch of these examples (rows), each by its view and its prompt (index into ``prompts``).
+
+        Beside the latents of variable and parents it has all else that the store holds: ``hint``, where it holds pictures
+        of a map, and ``image``.
+        """
 
         def latent(name: str) -> Tensor:
             return torch.from_numpy(
@@ -94,7 +109,10 @@ class LatentStore:
         empty = len(self.prompts) - 1
         dropped = torch.tensor([c == empty for c in captions])
         seen, words = {name: latent(name) for name in parents}, tuple(self.texts[c] for c in captions)
-        return Batch(latent(variable), prompts, dropped, seen, texts=words)
+        numbers = [row * self.views + view for row, view in zip(rows, views, strict=True)]
+        hint = next((packed.tensor(numbers) for packed in self.pictures.values()), None)
+        image = latent(IMAGE) if IMAGE in self.latents and variable != IMAGE else None
+        return Batch(latent(variable), prompts, dropped, seen, texts=words, hint=hint, image=image)
 
 
 @dataclass(frozen=True)
@@ -128,7 +146,7 @@ class DataSet:
     def draw(self, size: int, generator: torch.Generator) -> Batch:
         """A random batch of training examples."""
         rows = self.training_rows
-        views = next(iter(self.store.latents.values())).shape[1]
+        views = self.store.views
 
         def number(below: int) -> int:
             return int(torch.randint(below, (), generator=generator))
@@ -161,12 +179,13 @@ def prepare(
     palette: palettes.Palette,
     say: Callable[[int, int], None] = lambda done, total: None,
     waits: bool = False,
+    pictures: Sequence[str] = (),
 ) -> LatentStore:
     """The store of these examples below ``folder``: read if it is there, of the same files, base and views, else made.
 
-    say(done, total) is called after each example. waits: until another process has made it. A store is whole or absent. FolderError names a file that cannot be used.
+    variables: whose latents it holds; pictures: whose pictures, in steps of 1 / 255. say(done, total) is called after each example. waits: until another process has made it. A store is whole or absent. FolderError names a file that cannot be used.
     """
-    folder = folder / f"latents-{_fingerprint(examples, variables, views, base, palette)[:16]}"
+    folder = folder / f"latents-{_fingerprint(examples, variables, pictures, views, base, palette)[:16]}"
     while waits and not (folder / "about.json").is_file():
         time.sleep(0.2)
     if (folder / "about.json").is_file():
@@ -177,19 +196,25 @@ def prepare(
     size = views.size // base.facts.cell
     shape = (len(examples), views.count, base.facts.channels, size, size)
     files = {name: np.lib.format.open_memmap(part / f"{name}.npy", "w+", np.float16, shape) for name in variables}
+    packers = {name: Packer(part / f"{name}.pictures", views.size) for name in pictures}
     texts: list[str] = []
     for row, example in enumerate(examples):
-        for name in variables:
-            kind = None if name == "image" else kinds.get(name)
+        for name in dict.fromkeys((*variables, *pictures)):
+            kind = None if name == IMAGE else kinds.get(name)
             colours = palette if kind is not None and kind.has_classes else None
-            pictures = [
-                picture_of(example.sources[name], kind, views.size, view, colours) for view in views.of(example.name)
-            ]
-            files[name][row] = base.encode(torch.stack(pictures)).cpu().numpy().astype(np.float16)
+            shown = torch.stack(
+                [picture_of(example.sources[name], kind, views.size, view, colours) for view in views.of(example.name)]
+            )
+            if name in files:
+                files[name][row] = base.encode(shown).cpu().numpy().astype(np.float16)
+            if name in packers:
+                packers[name].add(shown)
         texts.extend(example.texts())
         say(row + 1, len(examples))
     for file in files.values():
         file.flush()
+    for packer in packers.values():
+        packer.close()
     last = np.cumsum([example.caption_count for example in examples]).tolist()
     texts.append("")
     _write_prompts(part / "prompts.npy", texts, base)
@@ -197,6 +222,7 @@ def prepare(
         "names": [example.name for example in examples],
         "spans": [(after - example.caption_count, after) for after, example in zip(last, examples, strict=True)],
         "variables": list(variables),
+        "pictures": list(pictures),
         "texts": texts,
     }
     (part / "about.json").write_text(json.dumps(facts), encoding="utf-8")
@@ -227,12 +253,17 @@ def stored_bytes(
 
 
 def _fingerprint(
-    examples: Sequence[Example], variables: Sequence[str], views: Views, base: Backbone, palette: palettes.Palette
+    examples: Sequence[Example],
+    variables: Sequence[str],
+    pictures: Sequence[str],
+    views: Views,
+    base: Backbone,
+    palette: palettes.Palette,
 ) -> str:
-    facts = [FORMAT, base.facts.fingerprint, asdict(views), palette.name, list(variables)]
+    facts = [FORMAT, base.facts.fingerprint, asdict(views), palette.name, list(variables), list(pictures)]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for example in examples:
         told = [example.told.beginning, example.told.source.stamp()] if example.told else []
-        sources = [example.sources[name].stamp() for name in variables]
+        sources = [example.sources[name].stamp() for name in (*variables, *pictures)]
         digest.update(json.dumps([example.name, example.captions, told, sources]).encode())
     return digest.hexdigest()

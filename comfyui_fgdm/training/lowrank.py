@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from ..factors.files import LoraPair
+from ..factors.files import LoraPair, lora_delta
 
 
 def _key(name: str) -> str:
@@ -34,6 +34,19 @@ class LowRank(nn.Module):
             key = _key(name)
             self.down[key] = nn.Parameter(torch.randn(rank, shape[1:].numel()) / shape[1:].numel() ** 0.5)
             self.up[key] = nn.Parameter(torch.zeros(shape[0], rank))
+
+    @classmethod
+    def of(cls, frozen: Mapping[str, Tensor], pairs: Mapping[str, LoraPair]) -> LowRank:
+        """Those of a file, to be trained further. ValueError names a change of no weight, or of one of another shape."""
+        made = cls({}, 1)
+        for name, pair in pairs.items():
+            if name not in frozen:
+                raise ValueError(f"a low-rank change of {name!r}, which is no weight of the base")
+            lora_delta(pair, frozen[name].shape)
+            made.shapes[name] = frozen[name].shape
+            made.down[_key(name)] = nn.Parameter(pair.down.float().clone())
+            made.up[_key(name)] = nn.Parameter(pair.up.float().clone())
+        return made
 
     def weights(self, frozen: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Name -> changed weight, differentiable in the low-rank factors."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import enum
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +15,8 @@ from ..factors.files import AdapterKind
 from ..maps import kinds
 from .distillation import Distillation
 from .factor import FactorSettings
-from .latents import Views
+from .image_factor import ImageFactorSettings
+from .latents import IMAGE, Views
 from .loop import Budget
 from .readers import formats
 
@@ -23,20 +25,39 @@ class RecipeError(ValueError):
     """A recipe that cannot be used; the text names the file, the key, what is wrong with it and what is right."""
 
 
+class Trains(str, enum.Enum):
+    """What a training gives: a condition factor P(map | parents, prompt), an image factor P(image | map, prompt), or both of
+    them fine-tuned together (appendix A.2.4 of the paper)."""
+
+    FACTOR = "factor"
+    IMAGE = "image_factor"
+    JOINT = "joint"
+
+
 @dataclass(frozen=True)
 class FactorPart:
     """[factor]: what is trained.
 
-    variable: what it draws. parents: variables that it is conditioned on, in this order. kind: "time_adapter" or "adapter".
-    blocks: residual blocks a level of the adapter. rank: of low-rank changes of the base, 0 for an adapter alone.
-    licence: of the trained weights, written into the file.
+    trains: "factor", "image_factor" or "joint", see ``Trains``. variable: what the factor draws, or whose maps the image
+    factor follows. parents: variables that a factor is conditioned on, in this order. kind: "time_adapter" or "adapter".
+    blocks: residual blocks a level of the adapter. rank: of low-rank changes of the base, 0 for an adapter alone; for an
+    image factor 0 is a whole ControlNet, more a Control-LoRA. start: a file to go on from, in place of a new factor or
+    image factor (kind, blocks and rank are then those of the file); "joint" needs one of a factor. image_factor: with
+    "joint", the file of the image factor. worn: share of the maps shown to an image factor that look as sampled ones do.
+    image_gradient: with "joint", whether the image's loss teaches the factor as well, through the decoded map. licence:
+    of the trained weights, written into the file.
     """
 
+    trains: str = Trains.FACTOR.value
     variable: str = "segmentation"
     parents: tuple[str, ...] = ()
     kind: str = AdapterKind.TIME.value
     blocks: int = 2
     rank: int = 0
+    start: Path = Path()
+    image_factor: Path = Path()
+    worn: float = 0.5
+    image_gradient: bool = True
     licence: str = ""
 
 
@@ -145,13 +166,36 @@ class TrainingRecipe:
         return Budget(samples, how.batch, how.lr, how.warmup, how.ema, accumulate=how.accumulate)
 
     @property
+    def image_settings(self) -> ImageFactorSettings:
+        return ImageFactorSettings(self.factor.rank, self.factor.worn)
+
+    @property
+    def trains(self) -> Trains:
+        return Trains(self.factor.trains)
+
+    @property
+    def latents(self) -> tuple[str, ...]:
+        """Variables whose latents are read, the trained one first."""
+        part = self.factor
+        return {
+            Trains.FACTOR: (part.variable, *part.parents),
+            Trains.IMAGE: (IMAGE,),
+            Trains.JOINT: (part.variable, *part.parents, IMAGE),
+        }[self.trains]
+
+    @property
+    def pictures(self) -> tuple[str, ...]:
+        """Variables whose pictures are read as they are."""
+        return (self.factor.variable,) if self.trains is Trains.IMAGE else ()
+
+    @property
     def variables(self) -> tuple[str, ...]:
-        """All variables whose maps are read, the trained one first."""
-        return (self.factor.variable, *self.factor.parents)
+        """All variables that are read."""
+        return tuple(dict.fromkeys((*self.latents, *self.pictures)))
 
 
 _RANGES: dict[str, tuple[float, float]] = {
-    "factor.blocks": (1, 8), "factor.rank": (0, 1024), "data.held_out": (0, 0.9), "data.captions": (0, 1000),
+    "factor.blocks": (1, 8), "factor.rank": (0, 1024), "factor.worn": (0, 1), "data.held_out": (0, 0.9), "data.captions": (0, 1000),
     "training.steps": (1, 100_000_000), "training.batch": (1, 4096), "training.accumulate": (1, 4096),
     "training.lr": (1e-9, 1.0), "training.warmup": (1, 1_000_000), "training.ema": (0, 0.99999), "training.seed": (0, 2**63 - 1),
     "training.caption_dropout": (0, 1), "training.parent_dropout": (0, 1), "training.noised_parents": (0, 1),
@@ -196,6 +240,8 @@ def parse(raw: Mapping[str, Any], folder: Path = Path()) -> TrainingRecipe:
 
 def _check(recipe: TrainingRecipe) -> None:
     part = recipe.factor
+    if part.trains not in [one.value for one in Trains]:
+        raise RecipeError(f"factor.trains: {part.trains!r} is none of {', '.join(one.value for one in Trains)}")
     for name in (part.variable, *part.parents):
         if kinds.find(name) is None:
             raise RecipeError(f"factor: there is no variable {name!r}; known: {', '.join(kinds.names())}")
@@ -205,6 +251,7 @@ def _check(recipe: TrainingRecipe) -> None:
         )
     if part.kind not in [kind.value for kind in AdapterKind]:
         raise RecipeError(f"factor.kind: {part.kind!r} is neither 'time_adapter' nor 'adapter'")
+    _check_kind(recipe)
     if recipe.training.precision not in PRECISIONS:
         raise RecipeError(f"training.precision: {recipe.training.precision!r} is none of {', '.join(PRECISIONS)}")
     if recipe.data.folder == Path():
@@ -213,11 +260,30 @@ def _check(recipe: TrainingRecipe) -> None:
         raise RecipeError(
             f"data.format: {recipe.data.format!r} is none of {', '.join((formats.AUTO, *formats.FORMATS))}"
         )
-    for make in ("settings", "views"):
+    for make in ("settings", "image_settings", "views"):
         try:
             getattr(recipe, make)
         except ValueError as error:
             raise RecipeError(str(error)) from None
+
+
+def _check_kind(recipe: TrainingRecipe) -> None:
+    """What only some kinds of training take."""
+    part = recipe.factor
+    if recipe.trains is Trains.IMAGE:
+        if part.parents:
+            raise RecipeError(
+                f"factor.parents: an image factor follows the maps of its variable, {part.variable}, alone; leave parents out, "
+                "and train an image factor for each map"
+            )
+        if recipe.distillation.weight:
+            raise RecipeError("distillation.weight: attention distillation is for condition factors; leave it out")
+    joint = recipe.trains is Trains.JOINT
+    for key in ("start", "image_factor"):
+        if joint and getattr(part, key) == Path():
+            raise RecipeError(f"factor.{key} is missing: joint training goes on from two files, start and image_factor")
+    if part.image_factor != Path() and not joint:
+        raise RecipeError('factor.image_factor is for trains = "joint"; to go on from a file, name it as start')
 
 
 def _filled(kind: Any, raw: Mapping[str, Any], where: str, folder: Path) -> Any:

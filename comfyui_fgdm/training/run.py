@@ -14,19 +14,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..factors import files
 from ..maps import kinds, reader
 from ..maps.library import SHIPPED, Library
-from ..sampling import ddim, schedule
-from . import latents, loop, plot, watching
+from . import latents, loop, plot, tasks, watching
 from .backbone import Backbone
-from .factor import Batch, FactorNetwork, loss_of_batch
 from .latents import DataSet, LatentStore
 from .processes import ALONE, Processes
 from .readers import contents, formats
-from .recipe import PRECISIONS, RecipeError, TrainingRecipe
+from .recipe import PRECISIONS, RecipeError, TrainingRecipe, Trains
 
-NAME = "factor"
+FOLDERS = {Trains.FACTOR: "", Trains.IMAGE: "-image", Trains.JOINT: "-joint"}
 VALIDATION_SEED = 20_000_003
 
 
@@ -48,7 +45,7 @@ def run_folder(recipe: TrainingRecipe, fresh: bool = False) -> Path:
     """
     wanted, number = fingerprint(recipe), 1
     while True:
-        place = recipe.output / f"{recipe.factor.variable}-{number:03d}"
+        place = recipe.output / f"{recipe.factor.variable}{FOLDERS[recipe.trains]}-{number:03d}"
         if not place.exists():
             return place
         about = place / "recipe.json"
@@ -103,52 +100,49 @@ class Run:
                 "utf-8",
             )
         store = latents.prepare(
-            recipe.output, examples, recipe.variables, recipe.views, base, self.palette, reports.prepared,
-            waits=not processes.first,
+            recipe.output, examples, recipe.latents, recipe.views, base, self.palette, reports.prepared,
+            waits=not processes.first, pictures=recipe.pictures,
         )  # fmt: skip
         self.data = self._data(store)
         torch.manual_seed(recipe.training.seed)
-        self.network = FactorNetwork(base, recipe.settings).to(device)
+        self.task = tasks.task_of(recipe, base, self.palette, device)
+        self.network = self.task.network.to(device)
 
     def _data(self, store: LatentStore) -> DataSet:
         data, how = self.recipe.data, self.recipe.training
-        variable, *parents = self.recipe.variables
-        return DataSet(store, variable, tuple(parents), data.held_out, how.caption_dropout)
+        variable = self.recipe.latents[0]
+        return DataSet(store, variable, self.recipe.factor.parents, data.held_out, how.caption_dropout)
 
     def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """The loss of a random batch of the training examples."""
         self.reports.step(step, self.recipe.training.steps)
         batch = self.data.draw(self.recipe.training.batch, generator)
-        return loss_of_batch(self.network, self.base, batch, self.recipe.settings, step, generator, self.device)
+        return self.task.loss(batch, step, generator)
 
     @torch.no_grad()
     def validation(self, _step: int = 0) -> dict[str, float]:
-        """Mean prediction loss on the held-out examples: the same pictures, noise and timesteps at every call."""
-        settings = dataclasses.replace(
-            self.recipe.settings, parent_dropout=0.0, noised_parents=0.0, grounding=0.0, distillation=NO_DISTILLATION
-        )
-        total, count = 0.0, 0
+        """Mean losses on the held-out examples: the same pictures, noise and timesteps at every call."""
+        total: dict[str, float] = {}
+        count = 0
         for number, batch in enumerate(self.data.validation(self.recipe.training.batch)):
             generator = torch.Generator().manual_seed(VALIDATION_SEED + number)
-            loss, _ = loss_of_batch(self.network, self.base, batch, settings, 1, generator, self.device)
-            total, count = total + float(loss) * len(batch.latent), count + len(batch.latent)
-        return {"validation": round(total / count, 6)} if count else {}
+            for key, value in self.task.held_out(batch, generator).items():
+                total[key] = total.get(key, 0.0) + value * len(batch.latent)
+            count += len(batch.latent)
+        return {key: round(value / count, 6) for key, value in total.items()}
 
     @torch.no_grad()
     def sheet(self, step: int = 0, board: watching.TensorBoard | None = None) -> dict[str, float]:
-        """Samples beside the truth for the first held-out examples, as samples-STEP.png: parents, truth, sample, row by row;
-        and the object recall of the sampled maps, where they have classes and captions name some."""
+        """Samples beside the truth for the first held-out examples, as samples-STEP.png, row by row: what is seen, the truth,
+        the sample; and the object recall of the sampled maps, where they have classes and captions name some."""
         watch = self.recipe.watch
-        wanted = max(watch.samples, watch.recall if self.reader.palette else 0)
-        rows, sampled, prompts = [], [], []
+        measured = watch.recall if self.reader.palette and self.recipe.trains is not Trains.IMAGE else 0
+        wanted = max(watch.samples, measured)
+        rows, maps, prompts = [], [], []
         for batch in self.data.validation(min(self.recipe.training.batch, wanted), wanted):
-            noise = torch.randn(
-                batch.latent.shape, generator=torch.Generator().manual_seed(VALIDATION_SEED + len(prompts))
-            )
-            drawn = self.base.decode(self.sample(batch, noise, watch.sample_steps, watch.guidance)).cpu()
-            truths = [self.base.decode(t.to(self.device)).cpu() for t in (*batch.parents.values(), batch.latent)]
-            rows += [list(row) for row in zip(*truths, drawn, strict=True)]
-            sampled += list(drawn)
+            drawn = self.task.drawn(batch, VALIDATION_SEED + len(prompts), watch.sample_steps, watch.guidance)
+            rows += [list(row) for row in zip(*drawn.columns, strict=True)]
+            maps += list(drawn.maps if drawn.maps is not None else ())
             prompts += batch.texts
         if not rows:
             return {}
@@ -157,54 +151,30 @@ class Run:
         self.reports.sheet(step, sheet)
         if board:
             board.sheet(step, sheet)
-        found = watching.map_recall(torch.stack(sampled), prompts, self.reader) if watch.recall else None
+        found = watching.map_recall(torch.stack(maps), prompts, self.reader) if measured else None
         return {} if found is None else {"recall": round(found, 4)}
 
-    def sample(self, batch: Batch, noise: Tensor, steps: int, guidance: float) -> Tensor:
-        """Latents of the factor's variable under the batch's prompts and parents, as sampling after training makes them."""
-        seen = {name: torch.cat([value, value]).to(self.device) for name, value in batch.parents.items()}
-        prediction = self.base.facts.prediction
-
-        def velocity(x: Tensor, t: Tensor, prompts: Tensor) -> Tensor:
-            return schedule.velocity(x, self.network.predict(self.base, x, t, prompts, seen), t, prediction)
-
-        prompts = batch.prompts.to(self.device)
-        empty = self.base.prompts([""]).expand(len(prompts), -1, -1)
-        return ddim.sample(velocity, noise.to(self.device), prompts, empty, steps, guidance)
-
     def save(self, step: int) -> dict[str, float]:
-        """The factor file of the folder, from the averaged weights; whole or absent."""
-        part, facts = self.recipe.factor, self.base.facts
-        kind = kinds.get(part.variable)
-        info = files.FactorInfo(
-            variable=part.variable,
-            base_family=facts.family,
-            kind=part.kind,
-            parents=part.parents,
-            palette=self.palette.name if kind.has_classes else None,
-            trained_size=self.recipe.data.size,
-            latent_channels=self.network.spec.in_channels,
-            prediction_type=facts.prediction,
-            licence=part.licence,
-            training={"steps": step, "samples": step * self.recipe.training.batch * self.recipe.training.accumulate},
-            blocks=part.blocks,
-            null_condition=bool(part.parents) and self.recipe.training.parent_dropout > 0,
-        )
-        temporary = self.file.with_suffix(".part")
-        files.save(temporary, self.network.adapter, info, self.network.lora.pairs() if self.network.lora else None)
-        temporary.replace(self.file)
+        """The files of the folder, from the averaged weights; each is whole or absent."""
+        self.task.save(self.place, step)
         return {}
 
     @property
+    def files(self) -> dict[Trains, Path]:
+        """What was trained, by its kind: factors for models/fgdm_factors, image factors for models/controlnet."""
+        return self.task.files(self.place)
+
+    @property
     def file(self) -> Path:
-        """The factor file, ready for models/fgdm_factors."""
-        return self.place / f"{self.recipe.factor.variable}.safetensors"
+        """The first of ``files``."""
+        return next(iter(self.files.values()))
 
     def records(self, stop_after: float = float("inf")) -> Generator[dict, None, None]:
         """Train to the end of the recipe; yields the records of the log. Closing it saves a checkpoint, from which the
         next call goes on."""
         watch, how = self.recipe.watch, self.recipe.training
-        state = self.place / f"{NAME}.pt"
+        name = self.recipe.trains.value
+        state = self.place / f"{name}.pt"
         done = loop.spent(state)[0] if state.is_file() else 0
         precision = self.precision() if done < self.recipe.budget.steps else None  # a trial, for steps that are left
         events = self.place / "tensorboard" if watch.tensorboard and self.processes.first else None
@@ -215,7 +185,7 @@ class Run:
                 loop.Watch(watch.save_every, self.save),
             ]
             records = loop.train(
-                NAME, self.network, self.loss, self.recipe.budget, self.place, how.seed, stop_after, watch.log_every,
+                name, self.network, self.loss, self.recipe.budget, self.place, how.seed, stop_after, watch.log_every,
                 watches, watch.save_every, precision, self.processes,
             )  # fmt: skip
             with contextlib.closing(records):
@@ -224,7 +194,7 @@ class Run:
                         board.record(record)
                     yield record
         if self.processes.first:
-            plot.losses(self.place / f"{NAME}.log.jsonl").save(self.place / "loss.png")
+            plot.losses(self.place / f"{name}.log.jsonl").save(self.place / "loss.png")
 
     def precision(self) -> torch.dtype | None:
         """The autocast of this run: as the recipe says, or by a trial of some steps on this machine."""
@@ -258,6 +228,3 @@ class Run:
             times.append(time.perf_counter() - start)
         self.network.zero_grad(set_to_none=True)
         return min(times[1:])
-
-
-NO_DISTILLATION = dataclasses.replace(TrainingRecipe().settings.distillation, weight=0.0)

@@ -130,7 +130,7 @@ def test_one_example_is_learned_by_heart(tmp_path: Path, base: TinyBackbone) -> 
     noise = torch.randn(batch.latent.shape, generator=torch.Generator().manual_seed(0))
 
     def error() -> float:
-        return float((current.sample(batch, noise, 8, 1.0) - batch.latent).square().mean())
+        return float((current.task.sample(batch, noise, 8, 1.0) - batch.latent).square().mean())
 
     before = error()
     list(current.records())

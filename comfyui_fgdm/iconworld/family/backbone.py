@@ -11,11 +11,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ...training.attention import AttentionMaps
-from ...training.backbone import BaseFacts
+from ...training.backbone import BaseFacts, Control, Residuals
 from . import export, shipped, text
 from .autoencoder import PATCH, decoder_from, encoder_from
 from .blocks import Transformer
-from .networks import UNET, UNetConfig
+from .networks import UNET, ControlNet, UNetConfig
 
 
 class TinyBackbone:
@@ -51,7 +51,6 @@ class TinyBackbone:
     def encode(self, pictures: Tensor) -> Tensor:
         return self.encoder(pictures)
 
-    @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         return self.decoder(latents).clamp(0, 1)
 
@@ -66,9 +65,21 @@ class TinyBackbone:
         features: Sequence[Tensor] = (),
         attention: AttentionMaps | None = None,
         changed: Mapping[str, Tensor] | None = None,
+        control: Residuals | None = None,
     ) -> Tensor:
-        extra = {"features": list(features) or None, "store": attention}
+        extra = {"features": list(features) or None, "store": attention, "control": control}
         out = torch.func.functional_call(self.unet, dict(changed or {}), (x, t, prompts), extra)
         if attention is not None:  # layers before the first feature is added
             del attention.cross[: self.unreached], (attention.own or [])[: self.unreached]
         return out
+
+    def control(self) -> Control:
+        module = _Control(self.unet.config)
+        return Control(module, {name: name for name, _ in module.named_parameters()})
+
+
+class _Control(ControlNet):
+    """The family's ControlNet, told the hint's picture."""
+
+    def forward(self, x: Tensor, hint: Tensor, t: Tensor, prompts: Tensor) -> Residuals:
+        return super().forward(x, self.input_hint_block(hint), t, prompts)
