@@ -4,74 +4,32 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from ..factors.checkpoints import CheckpointError
 from ..maps import kinds
 from ..maps.palette_file import PaletteError
-from . import latents, processes, recipe, run
-from .backbone import Backbone, BaseFacts
+from . import latents, loop, processes, recipe, run, template
+from .backbone import Backbone
 from .extras import MissingPackageError
-from .loop import TrainingError
 from .readers import contents, formats, listing
 from .readers.pictures import can_be_mirrored
 from .readers.sources import FolderError
+from .stable_diffusion import loading
+from .stable_diffusion.kinds import BaseModelError
+from .stable_diffusion.text import PromptError
 
-REFUSALS = (recipe.RecipeError, FolderError, TrainingError, PaletteError, MissingPackageError)
+REFUSALS = (
+    recipe.RecipeError, FolderError, loop.TrainingError, PaletteError, MissingPackageError, BaseModelError, PromptError,
+    CheckpointError,
+)  # fmt: skip
 """What a training refuses with, each in words for people."""
-
-TEMPLATE = """\
-# A recipe for training a condition factor: python -m comfyui_fgdm train {file}
-# Found in {folder}:
-{found}
-
-output = {output}    # folder of runs; each run gets a folder of its own in it
-base = "embedded"    # the frozen base: the tiny family of this pack
-
-[factor]
-variable = "{variable}"
-parents = {parents}            # variables that it is conditioned on, e.g. ["segmentation"]
-kind = "time_adapter"    # or "adapter"
-blocks = 2               # residual blocks a level of the adapter
-rank = {rank}                # of low-rank changes of the base; 0: an adapter alone
-
-[data]
-folder = {data}
-format = "{format}"        # or "auto": what the folder looks like
-split = "{split}"          # of data sets that have some
-size = {size}               # pixels along an edge
-palette = "{palette}"      # of label maps
-flip = {flip}
-crops = 0                # random squares of each picture, besides the one in the middle
-captions = {captions}             # most that are taken of each picture, 0 for all
-without_caption = {without_caption}
-held_out = 0.05          # share kept for validation
-
-[training]
-steps = 2000
-batch = 8
-lr = 1e-3                # for Stable Diffusion 1.x rather 1e-4
-warmup = 50
-precision = "auto"       # bfloat16 where a short trial says that it is faster
-
-[distillation]
-weight = 0.0             # attention distillation; 0.1 is a start
-
-[watch]
-log_every = 50
-validate_every = 200
-sample_every = 500
-save_every = 200
-recall = 16              # sampled maps whose object recall is measured, where captions name objects
-tensorboard = false      # true: pip install tensorboard, and: tensorboard --logdir {output_plain}
-"""
-
 
 MANY_CAPTIONS = 50_000
 """Encoded for Stable Diffusion 1.x, each caption takes 118 kB: of more than so many, one a picture is proposed."""
-
-STABLE_DIFFUSION = BaseFacts("sd15", "eps", 4, (320, 640, 1280, 1280), 1280, 8, "")
 
 FOLDERS = {recipe.Trains.FACTOR: "fgdm_factors", recipe.Trains.IMAGE: "controlnet"}
 
@@ -90,6 +48,9 @@ def add(commands: argparse._SubParsersAction, backbones: Backbones) -> None:
         help="with init: the folder with the pictures, a data set or a tar file",
     )
     train.add_argument("--variable", help="with init: what is to be drawn (default: what is there, segmentation first)")
+    train.add_argument(
+        "--base", default=recipe.EMBEDDED, metavar="FILE", help="with init: the frozen base (default: %(default)s)"
+    )
     train.add_argument("--split", default="train", help="with init: of a data set that has some (default: train)")
     train.add_argument("--to", type=Path, default=Path("recipe.toml"), help="with init: where to write it")
     train.add_argument(
@@ -108,18 +69,27 @@ def _init(options: argparse.Namespace, backbones: Backbones) -> None:
         raise recipe.RecipeError("init needs the folder with the pictures: train init FOLDER")
     if options.to.exists():
         raise recipe.RecipeError(f"{options.to} exists; give another name with --to")
+    if options.base != recipe.EMBEDDED:
+        loading.look(Path(options.base))
     variable, parents = _variables(options.folder, options.variable)
     variables = [variable, *parents]
     found = formats.look(options.folder, variables, split=options.split)
     kind = kinds.get(variable)
     flip = all(can_be_mirrored(one.sources[variable], kind) for one in found.complete[:1])
-    size, captions = 128, 1 if sum(one.caption_count for one in found.complete) > MANY_CAPTIONS else 0
+    tiny = options.base == recipe.EMBEDDED
+    defaults = template.TINY if tiny else template.STABLE_DIFFUSION
+    captions = 1 if sum(one.caption_count for one in found.complete) > MANY_CAPTIONS else 0
     lines = contents.described(found, variables) + _sizes(
-        found, len(variables), latents.Views(size, flip=flip), captions, backbones
+        found,
+        len(variables),
+        latents.Views(defaults.size, flip=flip),
+        captions,
+        backbones[options.base]() if tiny else None,
     )
-    text = TEMPLATE.format(
+    text = template.TEMPLATE.format(
         file=options.to, folder=options.folder, found="\n".join(f"#   {line}" for line in lines),
-        output=_quoted(Path("fgdm-training")), output_plain="fgdm-training", variable=variable, parents=_quoted(*parents, many=True), rank=16, size=size,
+        output=_quoted(Path("fgdm-training")), output_plain="fgdm-training", variable=variable, parents=_quoted(*parents, many=True),
+        base=_quoted(options.base if tiny else Path(options.base).resolve()), **dataclasses.asdict(defaults),
         data=_quoted(options.folder.resolve()), format=found.format, split=options.split, palette=formats.palette_name(found),
         flip=str(flip).lower(), captions=captions, without_caption=str(bool(found.no_caption)).lower(),
     )  # fmt: skip
@@ -147,15 +117,13 @@ def _variables(place: Path, wanted: str | None) -> tuple[str, list[str]]:
 
 
 def _sizes(
-    found: contents.Contents, variables: int, views: latents.Views, captions: int, backbones: Backbones
+    found: contents.Contents, variables: int, views: latents.Views, captions: int, tiny: Backbone | None
 ) -> list[str]:
-    """How much disk the cached latents and prompts take, for the tiny family and for Stable Diffusion 1.x."""
+    """How much disk the cached latents and prompts take, with the tiny family (if it is the base) and Stable Diffusion 1.x."""
     examples = contents.usable(dataclasses.replace(found, incomplete={}), True, captions) if found.complete else ()
-    tiny = backbones["embedded"]()
-    bases = {
-        "this base": (tiny.facts, tuple(tiny.prompts([""]).shape[1:]), views),
-        "Stable Diffusion 1.x at 256 pixels": (STABLE_DIFFUSION, (77, 768), dataclasses.replace(views, size=256)),
-    }
+    bases = {"Stable Diffusion 1.x at 256 pixels": (template.FACTS, (77, 768), dataclasses.replace(views, size=256))}
+    if tiny:
+        bases = {"this base": (tiny.facts, tuple(tiny.prompts([""]).shape[1:]), views), **bases}
     return [
         f"{latents.stored_bytes(examples, variables, seen, facts, prompt) / 1e9:.1f} GB of disk for cached latents and prompts with {name}"
         for name, (facts, prompt, seen) in bases.items()
@@ -170,8 +138,6 @@ def _quoted(*values: object, many: bool = False) -> str:
 
 def _train(options: argparse.Namespace, backbones: Backbones) -> None:
     wanted = recipe.read(Path(options.recipe))
-    if wanted.base not in backbones:
-        raise recipe.RecipeError(f"base: there is no {wanted.base!r}; there is {', '.join(map(repr, backbones))}")
     team = processes.launched()
     place = team.said_by_first(run.run_folder(wanted, options.new))
 
@@ -183,7 +149,8 @@ def _train(options: argparse.Namespace, backbones: Backbones) -> None:
     if team.count > 1:
         say(f"{team.count} processes share the batches of each step")
     reports = run.Reports(say=say, prepared=lambda done, total: _prepared(done, total, say))
-    current = run.Run(wanted, backbones[wanted.base](), place, reports, processes=team)
+    base = backbones[wanted.base]() if wanted.base in backbones else _stable_diffusion(wanted)
+    current = run.Run(wanted, base, place, reports, str(getattr(base, "device", "cpu")), processes=team)
     records = current.records(options.seconds)
     steps, first = wanted.training.steps, None
     try:
@@ -196,6 +163,19 @@ def _train(options: argparse.Namespace, backbones: Backbones) -> None:
         return
     for kind, file in current.files.items():
         say(f"{file} -> put it into ComfyUI/models/{FOLDERS[kind]}/")
+
+
+def _stable_diffusion(wanted: recipe.TrainingRecipe) -> Backbone:
+    """The base of a recipe that is a file or a folder."""
+    part, comfyui = wanted.frozen, os.environ.get("COMFYUI_PATH")
+    held = loading.Held(
+        precision=part.precision,
+        checkpointing=part.checkpointing,
+        prediction=part.prediction,
+        tokenizer=None if part.tokenizer == Path() else part.tokenizer,
+        near=(Path(comfyui),) if comfyui else (),
+    )
+    return loading.load(Path(wanted.base), held, loop.device())
 
 
 def _prepared(done: int, total: int, say: Callable[[str], None]) -> None:

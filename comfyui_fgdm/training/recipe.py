@@ -20,6 +20,9 @@ from .latents import IMAGE, Views
 from .loop import Budget
 from .readers import formats
 
+EMBEDDED = "embedded"
+"""As base of a recipe: the tiny family of this pack."""
+
 
 class RecipeError(ValueError):
     """A recipe that cannot be used; the text names the file, the key, what is wrong with it and what is right."""
@@ -135,16 +138,33 @@ class WatchPart:
 
 
 @dataclass(frozen=True)
+class FrozenPart:
+    """[frozen]: how a base that is a file or a folder is held.
+
+    precision: of its UNet, "float32", "bfloat16" or "float16". checkpointing: of gradients in the UNet, for less memory and
+    more time; layers whose attention is distilled are left out of it. prediction: what the UNet predicts, "eps" or "v";
+    "auto": as a diffusers folder says, else eps. tokenizer: folder with the vocabulary of its prompts, where none is found.
+    """
+
+    precision: str = "float32"
+    checkpointing: bool = False
+    prediction: str = "auto"
+    tokenizer: Path = Path()
+
+
+@dataclass(frozen=True)
 class TrainingRecipe:
-    """A whole recipe. output: folder of the run; base: "embedded", the tiny family of this pack."""
+    """A whole recipe. output: folder of the run. base: "embedded", the tiny family of this pack, or a checkpoint file or
+    diffusers folder of Stable Diffusion 1.x."""
 
     factor: FactorPart = field(default_factory=FactorPart)
     data: DataPart = field(default_factory=DataPart)
     training: TrainingPart = field(default_factory=TrainingPart)
     distillation: DistillationPart = field(default_factory=DistillationPart)
     watch: WatchPart = field(default_factory=WatchPart)
+    frozen: FrozenPart = field(default_factory=FrozenPart)
     output: Path = Path("fgdm-training")
-    base: str = "embedded"
+    base: str = EMBEDDED
 
     @property
     def settings(self) -> FactorSettings:
@@ -203,6 +223,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "watch.save_every": (1, 10_000_000), "watch.samples": (1, 64), "watch.recall": (0, 1024), "watch.sample_steps": (1, 1000), "watch.guidance": (0, 100),
 }  # fmt: skip
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+FROZEN = {"precision": ("float32", "bfloat16", "float16"), "prediction": ("auto", "eps", "v")}
 
 
 def read(file: Path) -> TrainingRecipe:
@@ -235,7 +256,7 @@ def parse(raw: Mapping[str, Any], folder: Path = Path()) -> TrainingRecipe:
         if not least <= value <= most:
             raise RecipeError(f"{name}: {value} is out of range; give {least:g} to {most:g}")
     _check(recipe)
-    return recipe
+    return recipe if recipe.base == EMBEDDED else dataclasses.replace(recipe, base=str(folder / recipe.base))
 
 
 def _check(recipe: TrainingRecipe) -> None:
@@ -254,6 +275,9 @@ def _check(recipe: TrainingRecipe) -> None:
     _check_kind(recipe)
     if recipe.training.precision not in PRECISIONS:
         raise RecipeError(f"training.precision: {recipe.training.precision!r} is none of {', '.join(PRECISIONS)}")
+    for key, known in FROZEN.items():
+        if (value := getattr(recipe.frozen, key)) not in known:
+            raise RecipeError(f"frozen.{key}: {value!r} is none of {', '.join(known)}")
     if recipe.data.folder == Path():
         raise RecipeError("data.folder is missing: the folder with the training pictures")
     if recipe.data.format not in (formats.AUTO, *formats.FORMATS):

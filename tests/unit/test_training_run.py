@@ -208,6 +208,7 @@ def test_a_full_disk_keeps_the_checkpoint_before(place: Path, base: TinyBackbone
         ({"data": {"folder": "data", "size": 4}}, ["data.size: 4 is out of range"]),
         ({"data": {}}, ["data.folder is missing"]),
         ({"distillation": {"every": 0}}, ["distillation.every"]),
+        ({"frozen": {"precision": "fp8"}}, ["frozen.precision", "bfloat16"]),
     ],
 )
 def test_a_recipe_that_cannot_be_used_says_where(changes: dict, words: list[str]) -> None:
@@ -221,7 +222,7 @@ def test_the_command_refuses_in_words(tmp_path: Path, capsys) -> None:
     for text, words in (
         ("not toml", "is no TOML"),
         ('[data]\nfolder = "nowhere"\n', "is no folder"),
-        ('base = "sdxl"\n[data]\nfolder = "nowhere"\n', "base: there is no 'sdxl'"),
+        ('base = "sdxl"\n[data]\nfolder = "nowhere"\n', f"base: there is no {tmp_path / 'sdxl'}"),
     ):
         bad.write_text(text)
         assert main(["train", str(bad)]) == 1

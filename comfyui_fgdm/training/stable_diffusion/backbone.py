@@ -1,0 +1,106 @@
+"""A UNet of diffusers as the frozen base of training."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..attention import AttentionMaps
+from ..backbone import BaseFacts
+from . import names
+from .attention import captured
+from .checkpointing import Checkpointing
+from .text import Prompts
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A whole Stable Diffusion 1.x: UNet2DConditionModel and AutoencoderKL of diffusers, its prompts, and what its UNet
+    predicts ("eps" or "v")."""
+
+    unet: Any
+    vae: Any
+    prompts: Prompts
+    prediction: str
+
+
+class DiffusersBackbone:
+    """``Parts`` as ``training.backbone.Backbone``.
+
+    The UNet computes in the precision that it was loaded in; pictures and prompts, which are encoded once, in single
+    precision. checkpointing: the UNet keeps less for the backward pass, and computes it again there.
+    """
+
+    def __init__(self, parts: Parts, device: torch.device | str = "cpu", checkpointing: bool = False) -> None:
+        self.device = torch.device(device)
+        self.unet = parts.unet.requires_grad_(False).eval().to(self.device)
+        self.vae = parts.vae.requires_grad_(False).eval().to(self.device)
+        self.text = parts.prompts
+        self.text.encoder.requires_grad_(False).eval().to(self.device)
+        own, config = dict(self.unet.named_parameters()), self.unet.config
+        self.dtype = next(iter(own.values())).dtype
+        attention = ["CrossAttn" in kind for kind in config.down_block_types]
+        self.names = names.to_checkpoint(own, attention, config.layers_per_block)
+        self.weights = {name: own[theirs] for name, theirs in self.names.items()}
+        self.checkpointing = Checkpointing(self.unet) if checkpointing else None
+        self.facts = BaseFacts(
+            family="sd15",
+            prediction=parts.prediction,
+            channels=config.in_channels,
+            widths=tuple(config.block_out_channels),
+            embedding=4 * config.block_out_channels[0],
+            cell=2 ** (len(self.vae.config.block_out_channels) - 1),
+            fingerprint=_fingerprint(self.vae, self.text.encoder),
+        )
+
+    def prompts(self, texts: Sequence[str]) -> Tensor:
+        """B x 77 x 768."""
+        return self.text(texts)
+
+    @torch.no_grad()
+    def encode(self, pictures: Tensor) -> Tensor:
+        found = self.vae.encode(2 * pictures.to(self.device, self.vae.dtype) - 1).latent_dist.mode()
+        return found.float() * self.vae.config.scaling_factor
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        latents = latents.to(self.device, self.vae.dtype) / self.vae.config.scaling_factor
+        return (self.vae.decode(latents).sample.float() / 2 + 0.5).clamp(0, 1)
+
+    def embed(self, t: Tensor) -> Tensor:
+        return self.unet.time_embedding(self.unet.time_proj(t).to(self.dtype)).float()
+
+    def predict(
+        self,
+        x: Tensor,
+        t: Tensor,
+        prompts: Tensor,
+        features: Sequence[Tensor] = (),
+        attention: AttentionMaps | None = None,
+        changed: Mapping[str, Tensor] | None = None,
+    ) -> Tensor:
+        weights = {self.names[name]: value.to(self.dtype) for name, value in (changed or {}).items()}
+        # The place of T2I-Adapters: the end of each level, before the skip connection is stored.
+        added = [feature.to(self.dtype) for feature in features] or None
+        inputs = (x.to(self.dtype), t, prompts.to(self.dtype))
+        extra = {"down_intrablock_additional_residuals": added, "return_dict": False}
+        again = self.checkpointing.of(weights, attention is not None) if self.checkpointing else nullcontext()
+        with captured(self.unet, attention), again:
+            (out,) = torch.func.functional_call(self.unet, weights, inputs, extra)
+        return out.float()
+
+
+def _fingerprint(*parts: Any) -> str:
+    """Of what encodes prompts and pictures: sums over all weights, to a few digits."""
+    digest = hashlib.sha256()
+    for part in parts:
+        for name, value in part.state_dict().items():
+            if value.is_floating_point():
+                digest.update(f"{name}{tuple(value.shape)}{float(value.double().abs().sum()):.6e}".encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,171 @@
+"""Stable Diffusion 1.x from a checkpoint file or a diffusers folder: nothing is downloaded, no code in a file is run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ...factors import checkpoints
+from .. import extras
+from . import names
+from .backbone import DiffusersBackbone, Parts
+from .kinds import EXPECTED, TEXT, UNET, VAE, BaseModelError, prediction_of, refuse_other_file, refuse_other_folder
+from .text import Prompts, tokenizer_folder
+
+CONFIGS = Path(__file__).resolve().parents[2] / "data" / "sd1"
+"""What a checkpoint file does not say of its parts, in the layout of diffusers."""
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Held:
+    """How a base is held. precision: of its UNet, see ``PRECISIONS``. checkpointing: of gradients, in the UNet. prediction:
+    "eps", "v", or "auto" (what a diffusers folder says, eps for a file). tokenizer: folder of its vocabulary, if it has to
+    be named. near: other folders that may hold it, such as that of ComfyUI."""
+
+    precision: str = "float32"
+    checkpointing: bool = False
+    prediction: str = "auto"
+    tokenizer: Path | None = None
+    near: tuple[Path, ...] = ()
+
+
+def load(base: Path, held: Held = Held(), device: torch.device | str = "cpu") -> DiffusersBackbone:
+    """The backbone of a checkpoint file or a diffusers folder.
+
+    BaseModelError for what is no Stable Diffusion 1.x, from names and shapes, before its weights are read;
+    PromptError without a vocabulary; CheckpointError for a damaged file; MissingPackageError without the extra.
+    """
+    look(base)
+    place, here = base.resolve(), Path(__file__).resolve()
+    near = [*([place] if base.is_dir() else []), *held.near, *place.parents, *here.parents]
+    parts = (_of_folder if base.is_dir() else _of_file)(base, held, near)
+    return DiffusersBackbone(parts, device, held.checkpointing)
+
+
+def look(base: Path) -> None:
+    """Nothing for a base that may be trained on, as far as names and shapes tell; raises as ``load``. It takes no libraries."""
+    if not base.exists():
+        raise BaseModelError(f'base: there is no {base}; give "embedded", or {EXPECTED.removeprefix("give ")}')
+    if base.is_dir():
+        refuse_other_folder(base)
+        return
+    with checkpoints.open_file(base) as file:
+        refuse_other_file(base, file.shapes)
+
+
+def _libraries() -> tuple[Any, Any]:
+    """diffusers and transformers. MissingPackageError without them, BaseModelError where they do not run."""
+    diffusers, transformers = (
+        extras.load(name, "training on a checkpoint outside ComfyUI") for name in ("diffusers", "transformers")
+    )
+    try:  # both import their parts when they are asked for, and turn what fails there into errors of their own
+        _ = diffusers.AutoencoderKL, diffusers.UNet2DConditionModel, transformers.CLIPTextModel
+    except (ImportError, RuntimeError) as error:
+        raise BaseModelError(
+            f"base: diffusers and transformers are installed but do not run ({_short(error)})"
+        ) from None
+    return diffusers, transformers
+
+
+def _of_file(path: Path, held: Held, near: Sequence[Path]) -> Parts:
+    diffusers, transformers = _libraries()
+    dtype = PRECISIONS[held.precision]
+    with checkpoints.open_file(path) as file:
+        _check_unet(file)
+        tokenizer = _tokenizer(held, near)
+        how = {"config": str(CONFIGS), "local_files_only": True}
+        unet = diffusers.UNet2DConditionModel.from_single_file(
+            _tensors(file, UNET), **how, subfolder="unet", torch_dtype=dtype
+        )
+        try:
+            vae = diffusers.AutoencoderKL.from_single_file(
+                _tensors(file, VAE), **how, subfolder="vae", torch_dtype=torch.float32
+            )
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise BaseModelError(f"base: {path} has no whole VAE of Stable Diffusion 1.x ({_short(error)})") from None
+        encoder = transformers.CLIPTextModel(
+            transformers.CLIPTextConfig.from_json_file(str(CONFIGS / "text_encoder" / "config.json"))
+        )
+        _fill_encoder(encoder, file)
+    _check_filled(path, unet, vae)
+    return Parts(unet, vae, Prompts(tokenizer, encoder), "eps" if held.prediction == "auto" else held.prediction)
+
+
+def _of_folder(folder: Path, held: Held, near: Sequence[Path]) -> Parts:
+    diffusers, transformers = _libraries()
+    prediction = prediction_of(folder) if held.prediction == "auto" else held.prediction
+    tokenizer = _tokenizer(held, near)
+
+    def part(kind: Any, name: str, **how: Any) -> Any:
+        files = [file.name for file in (folder / name).iterdir() if file.suffix in (".safetensors", ".bin")]
+        variant = "fp16" if files and all(".fp16." in file for file in files) else None
+        try:
+            return kind.from_pretrained(str(folder / name), variant=variant, local_files_only=True, **how)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise BaseModelError(f"base: {folder / name} cannot be loaded ({_short(error)})") from None
+
+    unet = part(diffusers.UNet2DConditionModel, "unet", torch_dtype=PRECISIONS[held.precision])
+    vae = part(diffusers.AutoencoderKL, "vae", torch_dtype=torch.float32)
+    encoder = part(transformers.CLIPTextModel, "text_encoder").float()
+    _check_filled(folder, unet, vae, encoder)
+    return Parts(unet, vae, Prompts(tokenizer, encoder), prediction)
+
+
+def _tokenizer(held: Held, near: Sequence[Path]) -> Any:
+    _, transformers = _libraries()
+    return transformers.CLIPTokenizer.from_pretrained(
+        str(tokenizer_folder(held.tokenizer, near)), local_files_only=True
+    )
+
+
+def _tensors(file: checkpoints.Checkpoint, prefix: str) -> dict[str, torch.Tensor]:
+    return {name: file.get(name) for name in file.shapes if name.startswith(prefix)}
+
+
+def _check_unet(file: checkpoints.Checkpoint) -> None:
+    """BaseModelError for weights of the UNet that are not there, or of another shape."""
+    unet = _libraries()[0].UNet2DConditionModel
+    config = json.loads((CONFIGS / "unet" / "config.json").read_text(encoding="utf-8"))
+    with torch.device("meta"):
+        wanted = {name: tuple(p.shape) for name, p in unet.from_config(config).named_parameters()}
+    attention = ["CrossAttn" in kind for kind in config["down_block_types"]]
+    for ours, theirs in names.to_checkpoint(wanted, attention).items():
+        found = file.shapes.get(UNET + ours)
+        if found != wanted[theirs]:
+            has = f"has the shape {found}" if found else "is missing"
+            raise BaseModelError(
+                f"base: {file.path} has no whole UNet of Stable Diffusion 1.x: {UNET}{ours} {has}, expected {wanted[theirs]}"
+            )
+
+
+def _fill_encoder(encoder: nn.Module, file: checkpoints.Checkpoint) -> None:
+    """The text encoder's weights; between the prefix and their names there may be ``text_model.``, in either."""
+    inner = "text_model."
+    wanted = {name.removeprefix(inner): name for name in encoder.state_dict()}
+    found = {name.removeprefix(TEXT).removeprefix(inner): name for name in file.shapes if name.startswith(TEXT)}
+    for short, name in wanted.items():
+        shape = tuple(encoder.state_dict()[name].shape)
+        if short not in found or file.shapes[found[short]] != shape:
+            has = f"has the shape {file.shapes[found[short]]}" if short in found else "is missing"
+            raise BaseModelError(
+                f"base: {file.path} has no text encoder of Stable Diffusion 1.x: {TEXT}{inner}{short} {has}, expected {shape}"
+            )
+    encoder.load_state_dict({name: file.get(found[short]).float() for short, name in wanted.items()})
+
+
+def _check_filled(path: Path, *parts: nn.Module) -> None:
+    for part in parts:
+        if empty := [name for name, value in part.named_parameters() if value.is_meta]:
+            raise BaseModelError(f"base: {path} lacks weights of its {type(part).__name__}, such as {empty[0]}")
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

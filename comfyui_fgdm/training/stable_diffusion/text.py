@@ -1,0 +1,65 @@
+"""Prompts as Stable Diffusion 1.x reads them: 77 tokens of CLIP, its last layer behind the final norm."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+TOKENS = 77
+"""Of an encoded prompt, its start and its end among them."""
+
+HOSTS = Path("comfy") / "sd1_tokenizer"
+"""Where ComfyUI keeps the vocabulary, below its folder."""
+
+FILES = ("vocab.json", "merges.txt")
+
+
+class PromptError(ValueError):
+    """A prompt that cannot be encoded, or a vocabulary that is not there; the text says what to do."""
+
+
+def tokenizer_folder(wished: Path | None, near: Sequence[Path]) -> Path:
+    """The folder with vocab.json and merges.txt: the wished one, else the first that is there.
+
+    near: folders that may hold it as ``tokenizer`` (those of diffusers do) or as ComfyUI does. PromptError if none does.
+    """
+    places = [wished] if wished else [folder / inner for folder in near for inner in ("tokenizer", HOSTS)]
+    for place in places:
+        if all((place / name).is_file() for name in FILES):
+            return place
+    if wished:
+        raise PromptError(f"frozen.tokenizer: {wished} holds no {' and '.join(FILES)} of CLIP's tokenizer")
+    raise PromptError(
+        "base: a single file holds no vocabulary for prompts, and no ComfyUI was found around it. Set COMFYUI_PATH to the "
+        f"folder of your ComfyUI, or frozen.tokenizer in the recipe to a folder with {' and '.join(FILES)}, such as "
+        f"ComfyUI/{HOSTS.as_posix()} or the tokenizer folder of a diffusers model"
+    )
+
+
+class Prompts:
+    """Texts to tokens to what the UNet reads. A text is taken as it is: there is no emphasis by brackets in it."""
+
+    def __init__(self, tokenizer: Any, encoder: Any) -> None:
+        self.tokenizer, self.encoder = tokenizer, encoder
+
+    def tokens(self, text: str) -> list[int]:
+        """The 77 token numbers of a text: start, text, end, and ends again. PromptError if it is longer."""
+        start, end = self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
+        found = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        if len(found) > TOKENS - 2:
+            raise PromptError(
+                f"caption: {text[:60]!r}... takes {len(found)} tokens, more than the {TOKENS - 2} that are read at once; "
+                "shorten it, or set it out as several captions, one a line"
+            )
+        return [start, *found] + [end] * (TOKENS - 1 - len(found))
+
+    @torch.no_grad()
+    def __call__(self, texts: Sequence[str]) -> Tensor:
+        """float32 B x 77 x width."""
+        device = next(self.encoder.parameters()).device
+        tokens = torch.tensor([self.tokens(text) for text in texts], device=device)
+        return self.encoder(input_ids=tokens).last_hidden_state.float()

@@ -1,0 +1,303 @@
+"""A small Stable Diffusion of diffusers as the base of training: gradients, attention, memory, files, and no network."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
+from safetensors.torch import load_file, save_file
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from comfyui_fgdm.__main__ import main
+from comfyui_fgdm.factors import checkpoints, files
+from comfyui_fgdm.training import recipe
+from comfyui_fgdm.training.attention import AttentionMaps
+from comfyui_fgdm.training.distillation import Distillation
+from comfyui_fgdm.training.extras import MissingPackageError
+from comfyui_fgdm.training.factor import Batch, FactorNetwork, FactorSettings, loss_of_batch
+from comfyui_fgdm.training.stable_diffusion import kinds, loading, names, text
+from tools.toy_folder import write_maps
+
+LETTERS = [chr(code) for code in (*range(33, 127), *range(161, 173), *range(174, 256), *range(256, 324))]
+"""The 256 letters that bytes stand for in the vocabularies of CLIP and GPT-2."""
+
+
+def write_tokenizer(folder: Path) -> None:
+    """A vocabulary of single letters in the layout of CLIP's."""
+    folder.mkdir(parents=True)
+    words = [*LETTERS, *(f"{letter}</w>" for letter in LETTERS), "<|startoftext|>", "<|endoftext|>"]
+    (folder / "vocab.json").write_text(json.dumps({word: number for number, word in enumerate(words)}))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+
+
+def write_model(folder: Path) -> Path:
+    """A diffusers folder in the layout of Stable Diffusion 1.x, but small, with random weights that all matter."""
+    torch.manual_seed(0)
+    unet = UNet2DConditionModel(
+        block_out_channels=(32, 64), layers_per_block=2, cross_attention_dim=768, attention_head_dim=8, sample_size=8,
+        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D",) * 2,
+    )  # fmt: skip
+    vae = AutoencoderKL(
+        block_out_channels=(32, 32), latent_channels=4, sample_size=16,
+        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
+    )  # fmt: skip
+    config = CLIPTextConfig(
+        vocab_size=514, hidden_size=768, intermediate_size=64, num_hidden_layers=1, num_attention_heads=8,
+        bos_token_id=512, eos_token_id=513, pad_token_id=513,
+    )  # fmt: skip
+    unet.save_pretrained(folder / "unet")
+    vae.save_pretrained(folder / "vae")
+    CLIPTextModel(config).save_pretrained(folder / "text_encoder")
+    write_tokenizer(folder / "tokenizer")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("diffusers") / "model")
+
+
+@pytest.fixture(scope="module")
+def base(model: Path):
+    return loading.load(model)
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args, **kwargs):
+        raise AssertionError(f"asked the network for {args}")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+def batch_of(base, size: int = 2) -> Batch:
+    latent = 0.6 * torch.randn(size, 4, 8, 8, generator=torch.Generator().manual_seed(5))
+    return Batch(latent, base.prompts(["a dog", "two cars"][:size]), torch.zeros(size, dtype=torch.bool))
+
+
+def gradients(base, settings: FactorSettings) -> tuple[dict, dict[str, torch.Tensor]]:
+    torch.manual_seed(1)
+    network = FactorNetwork(base, settings)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.05)
+    loss, figures = loss_of_batch(network, base, batch_of(base), settings, 0, torch.Generator().manual_seed(2))
+    loss.backward()
+    return figures, {name: p.grad for name, p in network.named_parameters()}
+
+
+def test_the_names_are_those_of_the_library_s_own_conversion(sd_state) -> None:
+    prefix = kinds.UNET
+    state = {name: value for name, value in sd_state.items() if name.startswith(prefix)}
+    config = json.loads((loading.CONFIGS / "unet" / "config.json").read_text())
+    converted = convert_ldm_unet_checkpoint(dict(state), config)
+    with torch.device("meta"):
+        own = [name for name, _ in UNet2DConditionModel.from_config(config).named_parameters()]
+    ours = names.to_checkpoint(own, ["CrossAttn" in kind for kind in config["down_block_types"]])
+    assert {prefix + name for name in ours} == state.keys() and len(ours) == 686
+    assert all(converted[theirs] is state[prefix + name] for name, theirs in ours.items())
+    with pytest.raises(ValueError, match=r"add_embedding.linear_1.weight is no weight"):
+        names.to_checkpoint(["add_embedding.linear_1.weight"], [True, False])
+
+
+SETTINGS = FactorSettings(rank=4, distillation=Distillation(weight=1.0, side=4))
+
+
+def test_the_gradient_reaches_the_factor_and_nothing_else(base) -> None:
+    processors = dict(base.unet.attn_processors)
+    figures, found = gradients(base, SETTINGS)
+    assert set(figures) == {"prediction", "distillation"} and figures["distillation"] > 0
+    assert all(grad is not None and float(grad.abs().sum()) > 0 for grad in found.values())
+    frozen = [*base.unet.parameters(), *base.vae.parameters(), *base.text.encoder.parameters()]
+    assert all(p.grad is None and not p.requires_grad for p in frozen)
+    assert base.unet.attn_processors == processors, "the processors are what they were"
+
+
+@pytest.mark.parametrize(
+    "settings", [SETTINGS, FactorSettings(rank=4), FactorSettings()], ids=["maps", "rank", "plain"]
+)
+def test_checkpointing_changes_no_gradient(model: Path, base, settings: FactorSettings) -> None:
+    """Also not those of changed weights, which are no longer in the UNet when its blocks run again."""
+    figures, expected = gradients(base, settings)
+    spared = loading.load(model, loading.Held(checkpointing=True))
+    runs = []
+    spared.unet.down_blocks[1].resnets[0].register_forward_pre_hook(lambda *_: runs.append(1))
+    again, found = gradients(spared, settings)
+    assert len(runs) == 2 + (settings.distillation.weight > 0), "a block runs again, but for the teacher"
+    assert again == pytest.approx(figures, rel=1e-5)
+    for name, grad in expected.items():
+        torch.testing.assert_close(found[name], grad, atol=1e-7, rtol=1e-4, msg=name)
+
+
+def test_maps_are_those_of_the_layers_that_features_reach(base) -> None:
+    batch, t = batch_of(base), torch.tensor([300, 800])
+    maps = AttentionMaps(own=[])
+    with torch.no_grad():
+        seen = base.predict(batch.latent, t, batch.prompts, attention=maps)
+        torch.testing.assert_close(seen, base.predict(batch.latent, t, batch.prompts), atol=1e-5, rtol=1e-4)
+    cells = [16, 16, 16, 16, 16, 16, 64, 64, 64]  # two of the lower level down, the middle, three a level up
+    assert [one.shape for one in maps.cross] == [(2, n, 77) for n in cells]
+    assert [one.shape for one in maps.own or ()] == [(2, n, n) for n in cells]
+    assert all(torch.allclose(one.sum(-1), torch.ones(one.shape[:2])) for one in [*maps.cross, *(maps.own or ())])
+    crossed = AttentionMaps()
+    base.predict(batch.latent, t, batch.prompts, attention=crossed)
+    assert crossed.own is None and len(crossed.cross) == 9
+
+
+def test_half_precision_holds_the_unet_alone(model: Path, base) -> None:
+    half = loading.load(model, loading.Held(precision="bfloat16"))
+    assert half.unet.dtype is torch.bfloat16 and half.vae.dtype is torch.float32
+    assert half.facts == base.facts, "cached latents and prompts stay good"
+    batch, t = batch_of(base), torch.tensor([300, 800])
+    one, other = (each.predict(batch.latent, t, batch.prompts) for each in (base, half))
+    assert other.dtype is torch.float32
+    assert 0 < float((one - other).norm() / one.norm()) < 0.03
+
+
+def test_what_is_predicted_is_said_by_the_folder_or_the_recipe(tmp_path: Path, base, model: Path) -> None:
+    assert base.facts.prediction == "eps"
+    scheduler = tmp_path / "scheduler"
+    scheduler.mkdir()
+    (scheduler / "scheduler_config.json").write_text('{"prediction_type": "v_prediction"}')
+    assert kinds.prediction_of(tmp_path) == "v"
+    (scheduler / "scheduler_config.json").write_text('{"prediction_type": "sample"}')
+    with pytest.raises(kinds.BaseModelError, match="predicts 'sample'"):
+        kinds.prediction_of(tmp_path)
+    assert loading.load(model, loading.Held(prediction="v")).facts.prediction == "v"
+
+
+@pytest.mark.usefixtures("no_network")
+def test_a_recipe_trains_on_a_folder_without_the_network(model: Path, tmp_path: Path, capsys) -> None:
+    write_maps(tmp_path / "data", 4)
+    file = tmp_path / "recipe.toml"
+    assert main(["train", "init", str(tmp_path / "data"), "--base", str(model), "--to", str(file)]) == 0
+    wanted = recipe.read(file)
+    assert (wanted.base, wanted.data.size, wanted.training.lr, wanted.factor.rank) == (str(model), 256, 1e-4, 0)
+    changed = {"size = 256": "size = 16", "steps = 20000": "steps = 2", "batch = 8": "batch = 2", "rank = 0": "rank = 2",
+               "every = 500": "every = 2", '"auto"       # bf': '"float32" # bf'}  # fmt: skip
+    written = file.read_text()
+    for old, new in changed.items():
+        assert old in written
+        written = written.replace(old, new)
+    file.write_text(written + "\n")
+    base = os.path.relpath(model, tmp_path)
+    file.write_text(file.read_text().replace(f'base = "{model}"', f'base = "{base}"'), encoding="utf-8")
+    capsys.readouterr()
+    assert main(["train", str(file)]) == 0, capsys.readouterr().err
+    (written_file,) = tmp_path.rglob("segmentation.safetensors")
+    factor = files.read_file(written_file)
+    assert (factor.info.base_family, factor.info.prediction_type) == ("sd15", "eps")
+    assert "input_blocks.1.0.in_layers.2.weight" in factor.lora
+    assert "output_blocks.3.1.transformer_blocks.0.attn2.to_k.weight" in factor.lora
+
+
+def test_a_prompt_is_77_tokens_and_no_more(base) -> None:
+    tokens = base.text.tokens("Hi  you")
+    letters = {letter: number for number, letter in enumerate([*LETTERS, *(f"{one}</w>" for one in LETTERS)])}
+    assert tokens == [512, *(letters[one] for one in ("h", "i</w>", "y", "o", "u</w>"))] + [513] * 71
+    assert len(base.text.tokens("a " * 75)) == 77
+    with pytest.raises(text.PromptError, match="takes 76 tokens, more than the 75"):
+        base.prompts(["a " * 76])
+
+
+def shapes(path: Path, tensors: dict[str, tuple[int, ...]]) -> Path:
+    """A weights file of such tensors, in which one stored zero serves all."""
+    torch.save({"state_dict": {name: torch.zeros(1).expand(shape) for name, shape in tensors.items()}}, path)
+    return path
+
+
+STEM, KEYS = (f"{kinds.UNET}input_blocks.{inner}.weight" for inner in ("0.0", "1.1.transformer_blocks.0.attn2.to_k"))
+
+
+@pytest.mark.parametrize(
+    ("tensors", "words"),
+    [
+        (
+            {STEM: (320, 4, 3, 3), KEYS: (320, 1024), f"{kinds.VAE}encoder.conv_in.weight": (1,)},
+            "a Stable Diffusion 2.x",
+        ),
+        ({STEM: (320, 9, 3, 3), KEYS: (320, 768)}, "an inpainting model of Stable Diffusion 1.x"),
+        ({STEM: (320, 4, 3, 3), KEYS: (320, 768)}, "without VAE and text encoder"),
+        ({STEM: (320, 4, 3, 3), KEYS: (320, 768), f"{kinds.VAE}a": (1,), f"{kinds.TEXT}b": (1,)}, "no whole UNet"),
+        ({STEM: (1,), "conditioner.embedders.0.x": (1,)}, "a full Stable Diffusion XL checkpoint"),
+        ({"encoder.conv_in.weight": (1,), "decoder.conv_in.weight": (1,)}, "seems to be a VAE;"),
+        ({"lora_unet_down.lora_up.weight": (1,)}, "seems to be a LoRA;"),
+        ({"control_model.input_hint_block.0.weight": (1,)}, "seems to be a ControlNet;"),
+        ({"other": (1,)}, "a kind not known here"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused_by_what_it_is(tensors: dict, words: str, tmp_path: Path) -> None:
+    with pytest.raises(kinds.BaseModelError) as caught:
+        loading.load(shapes(tmp_path / "some.ckpt", tensors))
+    assert words in str(caught.value) and "some.ckpt" in str(caught.value)
+
+
+def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "cut.safetensors"
+    save_file({STEM: torch.zeros(320, 4, 3, 3)}, file)
+    file.write_bytes(file.read_bytes()[:-1000])
+    with pytest.raises(checkpoints.CheckpointError, match="truncated"):
+        loading.load(file)
+
+
+def copied(model: Path, target: Path) -> Path:
+    """Links to all files of a folder, so that some can be changed."""
+    for file in model.rglob("*.*"):
+        (target / file.relative_to(model)).parent.mkdir(parents=True, exist_ok=True)
+        (target / file.relative_to(model)).symlink_to(file)
+    return target
+
+
+def test_a_folder_of_another_kind_is_refused(model: Path, tmp_path: Path) -> None:
+    other = copied(model, tmp_path / "other")
+    config = json.loads((model / "unet" / "config.json").read_text())
+    for change, words in (
+        ({"cross_attention_dim": 2048}, r"a Stable Diffusion XL \(prompts of width 2048"),
+        ({"in_channels": 9}, "an inpainting model"),
+        ({"_class_name": "UNetMotionModel"}, "is a UNetMotionModel"),
+    ):
+        (other / "unet" / "config.json").unlink()
+        (other / "unet" / "config.json").write_text(json.dumps(config | change))
+        with pytest.raises(kinds.BaseModelError, match=words):
+            loading.load(other)
+    with pytest.raises(kinds.BaseModelError, match=r"no folder of diffusers: it holds no unet/config\.json, vae/"):
+        loading.load(tmp_path)
+
+
+def test_a_folder_that_lacks_weights_is_refused(model: Path, tmp_path: Path) -> None:
+    part = copied(model, tmp_path / "part")
+    weights = part / "unet" / "diffusion_pytorch_model.safetensors"
+    state = load_file(weights)
+    weights.unlink()
+    with pytest.raises(kinds.BaseModelError, match="unet cannot be loaded"):
+        loading.load(part)
+    del state["mid_block.resnets.0.conv1.weight"]
+    save_file(state, weights)
+    with pytest.raises(kinds.BaseModelError, match=r"mid_block\.resnets\.0\.conv1\.weight"):
+        loading.load(part)
+
+
+def test_the_vocabulary_is_found_or_asked_for(model: Path, tmp_path: Path) -> None:
+    lacking = copied(model, tmp_path / "lacking")
+    for file in (lacking / "tokenizer").iterdir():
+        file.unlink()
+    with pytest.raises(text.PromptError, match=r"Set COMFYUI_PATH .* or frozen\.tokenizer"):
+        loading.load(lacking)
+    with pytest.raises(text.PromptError, match=r"frozen\.tokenizer: .*vae holds no vocab\.json"):
+        loading.load(lacking, loading.Held(tokenizer=model / "vae"))
+    assert loading.load(lacking, loading.Held(tokenizer=model / "tokenizer")).text.tokens("")[0] == 512
+    write_tokenizer(tmp_path / "ComfyUI" / text.HOSTS)
+    assert loading.load(lacking, loading.Held(near=(tmp_path / "ComfyUI",))).text.tokens("")[1] == 513
+
+
+def test_without_the_libraries_the_command_is_named(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "diffusers", None)
+    with pytest.raises(MissingPackageError, match=r"diffusers.*pip install"):
+        loading.load(model)
