@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import socket
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
+from diffusers.loaders.single_file_utils import convert_controlnet_checkpoint, convert_ldm_unet_checkpoint
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
@@ -22,6 +23,8 @@ from comfyui_fgdm.training.attention import AttentionMaps
 from comfyui_fgdm.training.distillation import Distillation
 from comfyui_fgdm.training.extras import MissingPackageError
 from comfyui_fgdm.training.factor import Batch, FactorNetwork, FactorSettings, loss_of_batch
+from comfyui_fgdm.training.image_factor import ImageFactorNetwork, ImageFactorSettings
+from comfyui_fgdm.training.image_factor import loss_of_batch as loss_of_image_batch
 from comfyui_fgdm.training.stable_diffusion import kinds, loading, names, text
 from tools.toy_folder import write_maps
 
@@ -105,6 +108,46 @@ def test_the_names_are_those_of_the_library_s_own_conversion(sd_state) -> None:
     assert all(converted[theirs] is state[prefix + name] for name, theirs in ours.items())
     with pytest.raises(ValueError, match=r"add_embedding.linear_1.weight is no weight"):
         names.to_checkpoint(["add_embedding.linear_1.weight"], [True, False])
+
+
+def test_the_names_of_a_controlnet_are_those_of_the_library_s_own_conversion(base) -> None:
+    control = base.control()
+    prefix = "control_model."
+    state = {prefix + name: torch.empty(1, device="meta") for name in control.names}
+    converted = convert_controlnet_checkpoint(dict(state), base.unet.config)
+    own = {name: parameter.shape for name, parameter in control.module.net.named_parameters()}
+    assert {f"net.{name}" for name in own} == set(control.names.values()) and len(control.names) == len(own)
+    assert all(converted[theirs.removeprefix("net.")] is state[prefix + name] for name, theirs in control.names.items())
+    shared = {name for name in control.names if name in base.weights}
+    assert all(control.module.get_parameter(control.names[n]).shape == base.weights[n].shape for n in shared)
+    assert {name.partition(".")[0] for name in control.names.keys() - shared} == {
+        "input_hint_block", "zero_convs", "middle_block_out",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+def test_an_image_factor_begins_as_the_base_and_learns_alike_when_checkpointed(model: Path, base, rank: int) -> None:
+    spared = loading.load(model, loading.Held(checkpointing=True))
+    found = []
+    for each in (base, spared):
+        torch.manual_seed(1)
+        network = ImageFactorNetwork.new(each, rank)
+        batch = dataclasses.replace(
+            batch_of(each), hint=torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(3))
+        )
+        t = torch.tensor([300, 800])
+        with torch.no_grad():
+            plain = each.predict(batch.latent, t, batch.prompts)
+            assert torch.equal(network.predict(each, batch.latent, t, batch.prompts, batch.hint), plain)
+        for parameter in network.parameters():
+            torch.nn.init.normal_(parameter, std=0.05)
+        settings = ImageFactorSettings(rank, worn=0.0)
+        loss, _ = loss_of_image_batch(network, each, batch, settings, None, torch.Generator().manual_seed(2))
+        loss.backward()
+        found.append({name: p.grad for name, p in network.named_parameters()})
+    for name, grad in found[0].items():
+        assert float(grad.abs().sum()) > 0, name
+        torch.testing.assert_close(found[1][name], grad, atol=1e-7, rtol=1e-4, msg=name)
 
 
 SETTINGS = FactorSettings(rank=4, distillation=Distillation(weight=1.0, side=4))

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from ..attention import AttentionMaps
-from ..backbone import BaseFacts
+from ..backbone import BaseFacts, Control, Residuals
+from . import control as controls
 from . import names
 from .attention import captured
 from .checkpointing import Checkpointing
@@ -68,7 +69,6 @@ class DiffusersBackbone:
         found = self.vae.encode(2 * pictures.to(self.device, self.vae.dtype) - 1).latent_dist.mode()
         return found.float() * self.vae.config.scaling_factor
 
-    @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         latents = latents.to(self.device, self.vae.dtype) / self.vae.config.scaling_factor
         return (self.vae.decode(latents).sample.float() / 2 + 0.5).clamp(0, 1)
@@ -84,16 +84,24 @@ class DiffusersBackbone:
         features: Sequence[Tensor] = (),
         attention: AttentionMaps | None = None,
         changed: Mapping[str, Tensor] | None = None,
+        control: Residuals | None = None,
     ) -> Tensor:
         weights = {self.names[name]: value.to(self.dtype) for name, value in (changed or {}).items()}
         # The place of T2I-Adapters: the end of each level, before the skip connection is stored.
         added = [feature.to(self.dtype) for feature in features] or None
         inputs = (x.to(self.dtype), t, prompts.to(self.dtype))
-        extra = {"down_intrablock_additional_residuals": added, "return_dict": False}
-        again = self.checkpointing.of(weights, attention is not None) if self.checkpointing else nullcontext()
+        extra: dict[str, Any] = {"down_intrablock_additional_residuals": added, "return_dict": False}
+        if control is not None:
+            skips, middle = control
+            extra["down_block_additional_residuals"] = [one.to(self.dtype) for one in skips]
+            extra["mid_block_additional_residual"] = middle.to(self.dtype)
+        again = self.checkpointing.reading(attention is not None) if self.checkpointing else nullcontext()
         with captured(self.unet, attention), again:
             (out,) = torch.func.functional_call(self.unet, weights, inputs, extra)
         return out.float()
+
+    def control(self) -> Control:
+        return controls.of(self.unet, self.checkpointing is not None)
 
 
 def _fingerprint(*parts: Any) -> str:

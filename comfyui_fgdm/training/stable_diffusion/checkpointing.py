@@ -1,8 +1,8 @@
-"""Gradient checkpointing of a frozen UNet, some of whose weights are replaced for one call."""
+"""Gradient checkpointing of a network of diffusers, some of whose weights may be replaced for one call."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,35 +12,34 @@ from torch.utils.checkpoint import checkpoint
 
 
 class Checkpointing:
-    """What a diffusers UNet calls in place of its blocks: they keep their inputs alone and run again in the backward pass.
+    """What a network of diffusers calls in place of its blocks: they keep their inputs alone and run again in the backward
+    pass.
 
-    By then ``torch.func.functional_call`` has put the UNet's own weights back, so each block is called with the weights
+    By then ``torch.func.functional_call`` has put the network's own weights back, so each block runs again with the weights
     that it had in the forward pass. Transformer blocks whose attention maps are wanted are not checkpointed: run
     again, they would give their maps a second time.
     """
 
-    def __init__(self, unet: Any) -> None:
-        self.names = {id(module): name for name, module in unet.named_modules()}
-        self.changed: Mapping[str, Tensor] = {}
-        self.attention = False
-        unet.enable_gradient_checkpointing(self._call)
+    def __init__(self, network: Any) -> None:
+        self.attention = {id(module) for name, module in network.named_modules() if ".attentions." in name}
+        self.read = False
+        network.enable_gradient_checkpointing(self._call)
 
     @contextmanager
-    def of(self, changed: Mapping[str, Tensor], attention: bool) -> Iterator[None]:
-        """For one call of the UNet: the weights replaced in it, and whether attention maps are read."""
-        self.changed, self.attention = changed, attention
+    def reading(self, attention: bool) -> Iterator[None]:
+        """For one call of the network: whether attention maps are read."""
+        self.read = attention
         try:
             yield
         finally:
-            self.changed, self.attention = {}, False
+            self.read = False
 
     def _call(self, module: nn.Module, *inputs: Any) -> Any:
-        if self.attention and ".attentions." in self.names[id(module)]:
+        if self.read and id(module) in self.attention:
             return module(*inputs)
-        place = f"{self.names[id(module)]}."
-        own = {name.removeprefix(place): value for name, value in self.changed.items() if name.startswith(place)}
+        now: dict[str, Tensor] = dict(module.named_parameters())
         return checkpoint(
-            lambda *again: torch.func.functional_call(module, own, again),
+            lambda *again: torch.func.functional_call(module, now, again),
             *inputs,
             use_reentrant=False,
             preserve_rng_state=False,

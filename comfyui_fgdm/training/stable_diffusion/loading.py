@@ -12,8 +12,7 @@ import torch
 from torch import nn
 
 from ...factors import checkpoints
-from .. import extras
-from . import names
+from . import libraries, names
 from .backbone import DiffusersBackbone, Parts
 from .kinds import EXPECTED, TEXT, UNET, VAE, BaseModelError, prediction_of, refuse_other_file, refuse_other_folder
 from .text import Prompts, tokenizer_folder
@@ -61,22 +60,8 @@ def look(base: Path) -> None:
         refuse_other_file(base, file.shapes)
 
 
-def _libraries() -> tuple[Any, Any]:
-    """diffusers and transformers. MissingPackageError without them, BaseModelError where they do not run."""
-    diffusers, transformers = (
-        extras.load(name, "training on a checkpoint outside ComfyUI") for name in ("diffusers", "transformers")
-    )
-    try:  # both import their parts when they are asked for, and turn what fails there into errors of their own
-        _ = diffusers.AutoencoderKL, diffusers.UNet2DConditionModel, transformers.CLIPTextModel
-    except (ImportError, RuntimeError) as error:
-        raise BaseModelError(
-            f"base: diffusers and transformers are installed but do not run ({_short(error)})"
-        ) from None
-    return diffusers, transformers
-
-
 def _of_file(path: Path, held: Held, near: Sequence[Path]) -> Parts:
-    diffusers, transformers = _libraries()
+    diffusers, transformers = libraries.load()
     dtype = PRECISIONS[held.precision]
     with checkpoints.open_file(path) as file:
         _check_unet(file)
@@ -90,7 +75,9 @@ def _of_file(path: Path, held: Held, near: Sequence[Path]) -> Parts:
                 _tensors(file, VAE), **how, subfolder="vae", torch_dtype=torch.float32
             )
         except (RuntimeError, ValueError, KeyError) as error:
-            raise BaseModelError(f"base: {path} has no whole VAE of Stable Diffusion 1.x ({_short(error)})") from None
+            raise BaseModelError(
+                f"base: {path} has no whole VAE of Stable Diffusion 1.x ({libraries.short(error)})"
+            ) from None
         encoder = transformers.CLIPTextModel(
             transformers.CLIPTextConfig.from_json_file(str(CONFIGS / "text_encoder" / "config.json"))
         )
@@ -100,7 +87,7 @@ def _of_file(path: Path, held: Held, near: Sequence[Path]) -> Parts:
 
 
 def _of_folder(folder: Path, held: Held, near: Sequence[Path]) -> Parts:
-    diffusers, transformers = _libraries()
+    diffusers, transformers = libraries.load()
     prediction = prediction_of(folder) if held.prediction == "auto" else held.prediction
     tokenizer = _tokenizer(held, near)
 
@@ -110,7 +97,7 @@ def _of_folder(folder: Path, held: Held, near: Sequence[Path]) -> Parts:
         try:
             return kind.from_pretrained(str(folder / name), variant=variant, local_files_only=True, **how)
         except (OSError, RuntimeError, ValueError) as error:
-            raise BaseModelError(f"base: {folder / name} cannot be loaded ({_short(error)})") from None
+            raise BaseModelError(f"base: {folder / name} cannot be loaded ({libraries.short(error)})") from None
 
     unet = part(diffusers.UNet2DConditionModel, "unet", torch_dtype=PRECISIONS[held.precision])
     vae = part(diffusers.AutoencoderKL, "vae", torch_dtype=torch.float32)
@@ -120,7 +107,7 @@ def _of_folder(folder: Path, held: Held, near: Sequence[Path]) -> Parts:
 
 
 def _tokenizer(held: Held, near: Sequence[Path]) -> Any:
-    _, transformers = _libraries()
+    _, transformers = libraries.load()
     return transformers.CLIPTokenizer.from_pretrained(
         str(tokenizer_folder(held.tokenizer, near)), local_files_only=True
     )
@@ -132,7 +119,7 @@ def _tensors(file: checkpoints.Checkpoint, prefix: str) -> dict[str, torch.Tenso
 
 def _check_unet(file: checkpoints.Checkpoint) -> None:
     """BaseModelError for weights of the UNet that are not there, or of another shape."""
-    unet = _libraries()[0].UNet2DConditionModel
+    unet = libraries.load()[0].UNet2DConditionModel
     config = json.loads((CONFIGS / "unet" / "config.json").read_text(encoding="utf-8"))
     with torch.device("meta"):
         wanted = {name: tuple(p.shape) for name, p in unet.from_config(config).named_parameters()}
@@ -165,7 +152,3 @@ def _check_filled(path: Path, *parts: nn.Module) -> None:
     for part in parts:
         if empty := [name for name, value in part.named_parameters() if value.is_meta]:
             raise BaseModelError(f"base: {path} lacks weights of its {type(part).__name__}, such as {empty[0]}")
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 OUTER = {
     "time_embedding.linear_1": "time_embed.0",
@@ -44,12 +44,15 @@ def modules(attention: Sequence[bool], blocks: int = 2) -> dict[str, str]:
     return found
 
 
-def to_checkpoint(names: Iterable[str], attention: Sequence[bool], blocks: int = 2) -> dict[str, str]:
+def to_checkpoint(
+    names: Iterable[str], attention: Sequence[bool], blocks: int = 2, others: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """Names in a checkpoint (without its prefix) -> names in diffusers, of these weights of a UNet, in the same order.
 
-    ValueError for a weight of a module that the UNets of Stable Diffusion 1.x do not have.
+    attention: whether the blocks of each level, from the top, have one. blocks: a level. others: modules beside those of a
+    UNet, such as a ControlNet has. ValueError for a weight of a module that is known to neither.
     """
-    places, found = modules(attention, blocks), {}
+    places, found = {**modules(attention, blocks), **(others or {})}, {}
     for name in names:
         module = next((m for m in _parents(name) if m in places), None)
         if module is None:
