@@ -31,6 +31,7 @@ class FGDMExtension(ComfyExtension):
         from .graph_variables import GraphFactor, GraphGiven, GraphImage
         from .load_embedded import LoadEmbedded, LoadEmbeddedImageFactor
         from .load_factor import LoadFactor
+        from .load_pictures import LoadPictures
         from .objects import Objects
         from .sample_maps import SampleMaps
         from .save_factor import SaveFactor
@@ -40,7 +41,7 @@ class FGDMExtension(ComfyExtension):
         return [
             LoadEmbedded, LoadEmbeddedImageFactor, LoadFactor, ApplyFactor, Objects, SampleMaps, CandidateNoise, BestOfN, DecodeMap,
             GraphFactor, GraphImage, GraphGiven, GraphControl, GraphGuider, GraphResult,
-            WriteExamples, TrainFactor, SaveFactor,
+            LoadPictures, WriteExamples, TrainFactor, SaveFactor,
         ]  # fmt: skip
 
 

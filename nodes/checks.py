@@ -23,20 +23,26 @@ def checked(execute: Callable | None = None, *, packs: Iterable[str] = ()) -> Ca
 
     @functools.wraps(execute)
     def run(cls, **values):
-        for one in (cls.SCHEMA or cls.GET_SCHEMA()).inputs:
+        schema = cls.SCHEMA or cls.GET_SCHEMA()
+        for one in schema.inputs:
             value = values.get(one.id)
             if one.id not in values or (value is None and (one.optional or one.lazy)):
                 continue
-            kind = one.get_io_type()
-            if kind in ("INT", "FLOAT"):
-                _number(one, value)
-            elif kind == "LATENT":
-                _latent(one, value, one.id in packs)
-            elif kind not in ("STRING", "BOOLEAN", "COMBO") and not _carries(kind, value):
-                raise _no_link(one, value)
+            for single in value if schema.is_input_list and isinstance(value, list) else [value]:
+                _check(one, single, one.id in packs)
         return execute(cls, **values)
 
     return run
+
+
+def _check(one, value: Any, packed: bool) -> None:
+    kind = one.get_io_type()
+    if kind in ("INT", "FLOAT"):
+        _number(one, value)
+    elif kind == "LATENT":
+        _latent(one, value, packed)
+    elif kind not in ("STRING", "BOOLEAN", "COMBO") and not _carries(kind, value):
+        raise _no_link(one, value)
 
 
 def _number(one, value: Any) -> None:

@@ -21,6 +21,7 @@ class WriteExamples(io.ComfyNode):
             "reads them. Use one of these nodes for each variable, with the same names.",
             search_aliases=["fg-dm", "dataset", "data set", "training data", "save maps"],
             is_output_node=True,
+            is_input_list=True,  # pictures of different sizes come as a list, and all of them are one folder
             inputs=[
                 io.Image.Input("pictures", tooltip="Maps of the variable (or photos, for 'image'), one file each."),
                 io.Combo.Input(
@@ -35,14 +36,19 @@ class WriteExamples(io.ComfyNode):
                 ),
                 io.String.Input("palette", default="coco183", advanced=True, tooltip="Palette of label maps; for other maps it is not used."),
                 io.Boolean.Input("overwrite", default=False, advanced=True, tooltip="Replace files of the same names. Off: refuse."),
+                io.String.Input(
+                    "names", optional=True, force_input=True, tooltip="A name for each picture, from Load Training Pictures; files are "
+                    "called so, and 'captions' is a text for each. Without it, 'name' is counted up.",
+                ),
             ],
             outputs=[io.Combo.Output("folder", display_name="folder", tooltip="The name of the folder, for Train Factor.")],
         )  # fmt: skip
 
     @classmethod
     @checked
-    def execute(cls, pictures, variable, folder, name, captions, palette, overwrite) -> io.NodeOutput:
+    def execute(cls, pictures, variable, folder, name, captions, palette, overwrite, names=None) -> io.NodeOutput:
         from ..comfyui_fgdm.host import datafolders
 
-        written = datafolders.Examples(variable, folder, name, captions, palette, overwrite)
+        variable, folder, name, palette, overwrite = (one[0] for one in (variable, folder, name, palette, overwrite))
+        written = datafolders.Examples(variable, folder, name, tuple(captions), palette, overwrite, tuple(names or ()))
         return io.NodeOutput(datafolders.write(pictures, written))

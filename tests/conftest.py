@@ -27,6 +27,7 @@ sys.path.append(str(PACK_ROOT))
 from tools.client import Prompt  # noqa: E402
 from tools.inprocess import InProcessHost, boot  # noqa: E402
 from tools.server import Server  # noqa: E402
+from tools.toy_folder import write_pictures  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +42,9 @@ def comfy_host(tmp_path_factory: pytest.TempPathFactory) -> InProcessHost:
 
 @pytest.fixture(scope="session")
 def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server(tmp_path_factory.mktemp("live_server"), options=["--cache-classic"]) as server:
+    base = tmp_path_factory.mktemp("live_server")
+    write_pictures(base / "input" / "my_pictures")  # a user's own, for the workflow that makes maps of them
+    with Server(base, options=["--cache-classic"]) as server:
         yield server
 
 

@@ -1,4 +1,4 @@
-"""A small folder of training data for tests: a dog on grass, at a place of its own in each map."""
+"""Small folders for tests: of training data, with a dog on grass at a place of its own in each map; of pictures with captions."""
 
 from __future__ import annotations
 
@@ -28,4 +28,18 @@ def write_maps(place: Path, count: int = 6, captions: bool = True) -> Path:
         Image.fromarray((rgb * 128).byte().numpy()).save(place / "image" / f"{number}.png")
         if captions:
             (place / "captions" / f"{number}.txt").write_text("a dog on the grass\na dog\n", encoding="utf-8")
+    return place
+
+
+def write_pictures(place: Path, count: int = 4) -> Path:
+    """A folder of pictures of several sizes, a bright square on a dark ground, with captions beside all but the last."""
+    place.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        pixels = np.full((120 + 20 * number, 160, 3), 30, np.uint8)
+        pixels[40:90, 30 + number : 90 + number] = 220
+        Image.fromarray(pixels).save(place / f"photo {number}.png")
+        if number < count - 1:
+            (place / f"photo {number}.txt").write_text(
+                f"a square, number {number}\na bright square\n", encoding="utf-8"
+            )
     return place

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,19 +76,24 @@ def fingerprint(name: str) -> str:
 
 @dataclass(frozen=True)
 class Examples:
-    """What is written: pictures of a variable (or "image") as NAME-000.png ... with captions, one line each or one for
-    all, none to leave them as they are. palette: of label maps."""
+    """What is written: pictures of a variable (or "image") with captions; no captions leave those there are as they are.
+
+    names: one a picture, for files NAME.png, each with its own text of captions (a caption a line). Without names files are
+    called ``name``-000.png ..., and there is one text of captions: a line for each picture, or one line for all.
+    palette: of label maps.
+    """
 
     variable: str
     folder: str
     name: str
-    captions: str = ""
+    captions: tuple[str, ...] = ()
     palette: str = "coco183"
     overwrite: bool = False
+    names: tuple[str, ...] = ()
 
 
-def write(pictures: torch.Tensor, wanted: Examples) -> str:
-    """Write an IMAGE batch (B, H, W, 3) into a training folder; returns its name.
+def write(pictures: Sequence[torch.Tensor], wanted: Examples) -> str:
+    """Write IMAGE batches (B, H, W, 3) of any sizes into a training folder; returns its name.
 
     Label maps are read and painted in the exact colours of their palette, so that training finds whole labels. Nothing is
     written if anything does not fit: DataFolderError names it.
@@ -97,35 +103,64 @@ def write(pictures: torch.Tensor, wanted: Examples) -> str:
             raise DataFolderError(
                 f"{key}: {getattr(wanted, key)!r} is no name; use letters, digits, '.', '_', '-' and spaces"
             )
-    lines = [line.strip() for line in wanted.captions.splitlines() if line.strip()]
-    if len(lines) not in (0, 1, len(pictures)):
-        raise DataFolderError(
-            f"captions: {len(lines)} lines for {len(pictures)} pictures; give one each, or one for all"
-        )
+    singles = [one for batch in pictures for one in batch[..., :3].float().cpu()]
+    stems, texts = _names(wanted, len(singles)), _captions(wanted, len(singles))
     base = Path(folder_paths.get_input_directory()) / wanted.folder
-    files = [base / wanted.variable / f"{wanted.name}-{number:03d}.png" for number in range(len(pictures))]
-    texts = [base / "captions" / f"{file.stem}.txt" for file in files] if lines else []
-    taken = [file for file in (*files, *texts) if file.exists()]
+    files = [base / wanted.variable / f"{stem}.png" for stem in stems]
+    notes = {base / "captions" / f"{stem}.txt": text for stem, text in zip(stems, texts, strict=True) if text}
+    taken = [file for file in (*files, *notes) if file.exists()]
     if taken and not wanted.overwrite:
         raise DataFolderError(
             f"name: {taken[0].relative_to(base)} and {len(taken) - 1} more are in {wanted.folder} already; give another name, "
             "or switch 'overwrite' on"
         )
-    shown = pictures[..., :3].float().cpu()
-    if wanted.variable != "image":
-        kind = kinds.get(wanted.variable)
-        if kind.has_classes:
-            palette = own.library().palette(wanted.palette)
-            shown = kind.to_picture(kind.to_values(shown, palette=palette), palette=palette)
+    kind = None if wanted.variable == "image" else kinds.get(wanted.variable)
+    palette = own.library().palette(wanted.palette) if kind is not None and kind.has_classes else None
     from ..objects import charts  # here: the list of folders is asked for when the host starts
 
-    for file, one in zip(files, shown, strict=True):
+    for file, one in zip(files, singles, strict=True):
         file.parent.mkdir(parents=True, exist_ok=True)
+        if kind is not None and palette is not None:
+            one = kind.to_picture(kind.to_values(one[None], palette=palette), palette=palette)[0]
         charts.picture(one).save(file)
-    for number, text in enumerate(texts):
-        text.parent.mkdir(parents=True, exist_ok=True)
-        text.write_text(lines[number if len(lines) > 1 else 0] + "\n", encoding="utf-8")
+    for file, text in notes.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text + "\n", encoding="utf-8")
     return wanted.folder
+
+
+def _names(wanted: Examples, count: int) -> list[str]:
+    """Names of the files without ending."""
+    if not wanted.names:
+        return [f"{wanted.name}-{number:03d}" for number in range(count)]
+    if len(wanted.names) != count:
+        raise DataFolderError(
+            f"names: {len(wanted.names)} names for {count} pictures; connect the names of Load Training Pictures, whose pictures "
+            "these are made of, one for one"
+        )
+    for name in wanted.names:
+        if not re.fullmatch(r'[^\\/:*?"<>|.\x00-\x1f][^\\/:*?"<>|\x00-\x1f]{0,149}', name):
+            raise DataFolderError(f"names: {name!r} cannot be the name of a file")
+    twice = [name for name in wanted.names if wanted.names.count(name) > 1]
+    if twice:
+        raise DataFolderError(f"names: {twice[0]!r} is there twice; each picture takes a name of its own")
+    return list(wanted.names)
+
+
+def _captions(wanted: Examples, count: int) -> list[str]:
+    """The text of captions of each picture, empty for none."""
+    if wanted.names:
+        if len(wanted.captions) == count:
+            return [text.strip() for text in wanted.captions]
+        if any(text.strip() for text in wanted.captions):
+            raise DataFolderError(
+                f"captions: {len(wanted.captions)} texts for {count} names; connect one a picture, or none"
+            )
+        return [""] * count
+    lines = [line.strip() for text in wanted.captions for line in text.splitlines() if line.strip()]
+    if len(lines) not in (0, 1, count):
+        raise DataFolderError(f"captions: {len(lines)} lines for {count} pictures; give one each, or one for all")
+    return lines * count if len(lines) == 1 else lines or [""] * count
 
 
 def output() -> Path:

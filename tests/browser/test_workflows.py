@@ -13,6 +13,7 @@ FILES = templates()
 WORKFLOWS = sorted(name for name in FILES if runs_as_shipped(name))
 OTHERS = sorted(name for name in FILES if not runs_as_shipped(name))
 MAIN = "fgdm_best_of_10"
+OTHER_SIZES = {"fgdm_maps_of_pictures": "1036 x 256"}  # of saved pictures; this one saves a grid of four
 
 # Sizes "width x height" of the pictures a node shows: in the page in Nodes 2.0, drawn by the node itself on the classic canvas.
 SHOWN = """([type, vue]) => app.graph.nodes.filter((node) => node.type === type).flatMap((node) => {
@@ -55,7 +56,7 @@ def test_template_opens_runs_and_shows_chart_and_image(page: Any, renderer: str,
 
     vue = renderer == "nodes2"
     types = {node["class_type"] for node in api_workflow(name).values()}
-    shown = {"SaveImage": ["128 x 128"]}
+    shown = {"SaveImage": [OTHER_SIZES.get(name, "128 x 128")]}
     for kind in types & {"FGDM_SampleMaps", "FGDM_BestOfN"}:
         shown[kind] = page.evaluate(CHARTS)
         assert shown[kind], "a chart is put out"
@@ -80,7 +81,7 @@ def test_a_map_of_ones_own_is_shown(name: str, api_workflow: Any) -> None:
     assert map_shown["class_type"] == "PreviewImage"
 
 
-@pytest.mark.parametrize("name", [MAIN, *OTHERS])
+@pytest.mark.parametrize("name", [MAIN, "fgdm_maps_of_pictures", *OTHERS])
 def test_the_graph_as_drawn_is_the_shipped_api_prompt(page: Any, api_workflow: Any, name: str) -> None:
     """What the page would queue equals the API twin, node for node, even while the model files are missing."""
     frontend.template(page, FILES[name].stem)

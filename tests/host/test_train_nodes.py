@@ -8,22 +8,28 @@ import pytest
 import torch
 
 
+def write(comfy_host, pictures, **inputs) -> str:
+    """Write Training Folder as the host calls it: each input as a list."""
+    defaults = {"captions": "", "palette": "coco183", "overwrite": False}
+    (folder,) = comfy_host.call(
+        "FGDM_WriteExamples",
+        pictures=pictures if isinstance(pictures, list) else [pictures],
+        **{name: value if isinstance(value, list) else [value] for name, value in {**defaults, **inputs}.items()},
+    )
+    return folder
+
+
 @pytest.fixture(scope="module")
 def written(comfy_host, tiny, factor) -> str:
     """A training folder of four sampled maps, written by the node, with depth beside them."""
     maps = comfy_host.call(
         "FGDM_DecodeMap", maps=tiny.sample_maps(factor, count=4, batch=4)[1], factor=factor, class_name="", rule="nearest"
     )[0]  # fmt: skip
-    words = {"folder": "train_nodes", "name": "example", "palette": "coco183", "overwrite": False}
-    (folder,) = comfy_host.call(
-        "FGDM_WriteExamples",
-        pictures=maps,
-        variable="segmentation",
-        captions="a dog and a bicycle under a tree",
-        **words,
-    )
+    words = {"folder": "train_nodes", "name": "example"}
+    captions = "a dog and a bicycle under a tree"
+    folder = write(comfy_host, maps, variable="segmentation", captions=captions, **words)
     ramp = torch.linspace(0, 1, 64).expand(4, 64, 64)[..., None].repeat(1, 1, 1, 3)
-    comfy_host.call("FGDM_WriteExamples", pictures=ramp, variable="depth", captions="", **words)
+    write(comfy_host, ramp, variable="depth", **words)
     return folder
 
 
@@ -105,13 +111,18 @@ def test_what_cannot_be_trained_is_refused_in_words(comfy_host, tiny, written, c
 
 def test_examples_are_never_written_over_or_elsewhere(comfy_host, written) -> None:
     picture = torch.zeros(1, 16, 16, 3)
-    words = {"pictures": picture, "variable": "image", "captions": "", "palette": "coco183", "overwrite": False}
-    comfy_host.call("FGDM_WriteExamples", **words, folder="more", name="a")
+    write(comfy_host, picture, variable="image", folder="more", name="a")
     for changes, said in (
         ({"folder": "more", "name": "a"}, "image/a-000.png"),
         ({"folder": "../out", "name": "a"}, "is no name"),
         ({"folder": "more", "name": "../a"}, "is no name"),
         ({"folder": "more", "name": "b", "captions": "one\ntwo"}, "2 lines for 1 pictures"),
+        ({"folder": "more", "name": "b", "names": ["one", "two"]}, "2 names for 1 pictures"),
+        ({"folder": "more", "name": "b", "names": ["../one"]}, "'../one' cannot be the name of a file"),
+        ({"folder": "more", "name": "b", "names": ["one"], "captions": ["a", "b"]}, "2 texts for 1 names"),
     ):
         with pytest.raises(Exception, match=said):
-            comfy_host.call("FGDM_WriteExamples", **{**words, **changes})
+            write(comfy_host, picture, variable="image", **changes)
+    with pytest.raises(Exception, match="'one' is there twice"):
+        write(comfy_host, [picture, picture], variable="image", folder="more", name="b", names=["one", "one"])
+    assert {path.name for path in (comfy_host.base / "input" / "more" / "image").iterdir()} == {"a-000.png"}

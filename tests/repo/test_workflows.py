@@ -9,19 +9,34 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tools import blueprint
+from tools import blueprint, layout
 from tools.workflow import model_files, runs_as_shipped, templates
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = templates()
 NAMES = sorted(FILES)  # of the API twins
 NOTES = {"Note", "MarkdownNote"}
+BYPASSED = 4  # mode of nodes that the front end leaves out: they need model files that a user may not have
 WEIGHTS = ROOT / "comfyui_fgdm" / "data" / "weights"
 
 
 def load(name: str, api: bool = False) -> Any:
     file = ROOT / "workflows" / "api" / f"{name}.json" if api else FILES[name]
     return json.loads(file.read_text("utf-8"))
+
+
+def runs(node: dict[str, Any]) -> bool:
+    """Whether a node of a workflow is queued."""
+    return node["type"] not in NOTES and node["mode"] != BYPASSED
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nodes_that_are_bypassed_stand_in_a_group_that_says_so(name: str) -> None:
+    workflow = load(name)
+    named = [
+        layout.nodes_inside(group, workflow["nodes"]) for group in workflow["groups"] if "(bypassed" in group["title"]
+    ]
+    assert {node["id"] for node in workflow["nodes"] if node["mode"] == BYPASSED} == set().union(*named)
 
 
 def test_the_main_workflow_is_there() -> None:
@@ -59,7 +74,7 @@ def test_the_user_is_told_what_to_do(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_ui_and_api_twins_have_the_same_nodes(name: str) -> None:
-    ui = sorted(node["type"] for node in load(name)["nodes"] if node["type"] not in NOTES)
+    ui = sorted(node["type"] for node in load(name)["nodes"] if runs(node))
     api = sorted(node["class_type"] for node in load(name, api=True).values())
     assert ui == api
 
@@ -100,7 +115,7 @@ def test_a_note_says_where_files_that_are_not_embedded_go(name: str) -> None:
 def test_widgets_of_the_twins_have_the_same_values(name: str) -> None:
     api = load(name, api=True)
     for node in load(name)["nodes"]:
-        if node["type"] in NOTES:
+        if not runs(node):
             continue
         constants = [value for value in api[str(node["id"])]["inputs"].values() if not isinstance(value, list)]
         assert [value for value in constants if value not in node["widgets_values"]] == []

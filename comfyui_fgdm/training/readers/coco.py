@@ -12,6 +12,7 @@ unite several of COCO-Stuff ("tree-merged"); these become the one of COCO-Stuff 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -96,8 +97,8 @@ def _panoptic(folder: Path, place: Path, files: Mapping[str, Path]) -> dict[str,
                 labels[int(record["id"])] = panoptic_label(int(record["id"]), record["name"])
             else:
                 segments = tuple((int(one["id"]), int(one["category_id"])) for one in record["segments_info"])
-                raw[Path(record["file_name"]).stem] = segments
-        except (KeyError, TypeError, ValueError, palettes.PaletteError) as error:
+                raw[stem(record["file_name"])] = segments
+        except (KeyError, TypeError, ValueError, AttributeError, palettes.PaletteError) as error:
             raise _unexpected(file, "panoptic", record, error, PANOPTIC_ZIP) from None
     maps: dict[str, LabelSource] = {}
     for name, path in files.items():
@@ -125,12 +126,17 @@ def captions(folder: Path, split: str) -> dict[str, tuple[str, ...]]:
     for section, record in records(file, ("images", "annotations"), CAPTIONS_ZIP):
         try:
             if section == "images":
-                names[int(record["id"])] = Path(record["file_name"]).stem
+                names[int(record["id"])] = stem(record["file_name"])
             else:
                 texts.setdefault(int(record["image_id"]), []).append(" ".join(record["caption"].split()))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise _unexpected(file, "caption", record, error, CAPTIONS_ZIP) from None
     return {name: tuple(text for text in texts.get(number, ()) if text) for number, name in names.items()}
+
+
+def stem(file_name: str) -> str:
+    """What a file name is without its folder and ending."""
+    return os.path.splitext(file_name.rpartition("/")[2])[0]
 
 
 def captions_in(split: str) -> str:

@@ -4,6 +4,7 @@ several hundred megabytes never lies in memory, neither as text nor as objects."
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from .sources import FolderError
 
 PIECE = 1 << 20
-_SPACE = " \t\r\n"
+_SPACES = re.compile(r"[ \t\r\n]*")
 
 
 def records(file: Path, sections: tuple[str, ...], origin: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -73,18 +74,21 @@ class _Scanner:
     def items(self) -> Iterator[Any]:
         """The values of a list, one by one."""
         self.expect("[", "is no annotation file: a list was expected")
-        started = False
-        while not self.skip("]"):
-            if started:
-                self.expect(",", "is no JSON")
-            started = True
+        if self.skip("]"):
+            return
+        while True:
             yield self.value()
+            after = self.peek()
+            if after not in (",", "]"):
+                raise _Broken("is no JSON" if after else "ends in the middle")
+            self.at += 1
+            if after == "]":
+                return
 
     def peek(self) -> str:
         """The next character that is no space; empty at the end."""
         while True:
-            while self.at < len(self.text) and self.text[self.at] in _SPACE:
-                self.at += 1
+            self.at = _SPACES.match(self.text, self.at).end()  # type: ignore[union-attr]
             if self.at < len(self.text) or not self.more():
                 return self.text[self.at : self.at + 1]
 

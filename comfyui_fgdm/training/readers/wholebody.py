@@ -66,10 +66,10 @@ def poses(file: Path) -> tuple[dict[str, WholeBody], int]:
         try:
             if section == "images":
                 size = int(record["width"]), int(record["height"])
-                images[int(record["id"])] = (Path(record["file_name"]).stem, *size)
+                images[int(record["id"])] = (coco.stem(record["file_name"]), *size)
             elif not record.get("iscrowd") and (points := _points(record))[:17, 2].any():
                 people.setdefault(int(record["image_id"]), []).append(points)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise FolderError(
                 f"{file} is no file of COCO-WholeBody: an entry with the keys {', '.join(list(record)[:8])} does not fit "
                 f"({type(error).__name__}: {error}). The right one is {file_of('train')} of {ORIGIN}"
