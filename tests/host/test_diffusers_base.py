@@ -1,93 +1,89 @@
-"""Stable Diffusion 1.5 as a base of training twice: the host's MODEL, and diffusers' UNet. A whole random checkpoint is read
-alike, and a factor trained on it samples in the host; what a narrower UNet of the same layout predicts and learns is alike."""
+"""Stable Diffusion 1.x as a base of training twice, from one random file: as a MODEL of the host, and as diffusers' UNet.
+
+The file has the layout of the real one, with its own VAE and text encoder, and a UNet a tenth as wide.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import gc
-import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from tools import random_sd15
 from tools.toy_folder import write_maps
 
-CHECKPOINT = "random-sd15-base.safetensors"
 FACTOR = "trained-on-diffusers.safetensors"
 NARROW = random_sd15.LEVELS | {"model_channels": 32, "transformer_depth_output": [1] * 9 + [0] * 3, "out_channels": 4}
 
 
 @pytest.fixture(scope="module")
-def checkpoint(comfy_host):
-    path = comfy_host.base / "models" / "checkpoints" / CHECKPOINT
-    random_sd15.write(path, random_sd15.checkpoint_shapes(), seed=1)
-    comfy_host.folder_paths.filename_list_cache.clear()
+def checkpoint(comfy_host, tmp_path_factory):
+    from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
+
+    unet = {
+        random_sd15.UNET + name: value.shape for name, value in UNetModel(**NARROW, device="meta").state_dict().items()
+    }
+    path = tmp_path_factory.mktemp("narrow") / "narrow-sd15.safetensors"
+    random_sd15.write(path, unet | random_sd15.autoencoder_shapes() | random_sd15.text_shapes(), seed=1)
     yield path
     path.unlink()
 
 
 @pytest.fixture(scope="module")
-def loading(comfy_host):
-    return comfy_host.engine("comfyui_fgdm.training.stable_diffusion.loading")
+def sd15(tiny, checkpoint):
+    """The parts of the file as the host has them; its own loader knows this family by its width alone."""
+    import comfy.model_patcher
+    import comfy.sd
+    import comfy.supported_models
+
+    state = load_file(checkpoint)
+    unet, pictures, words = (
+        {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+        for prefix in (random_sd15.UNET, random_sd15.AUTOENCODER, "cond_stage_model.transformer.")
+    )
+    model = comfy.supported_models.SD15(dict(NARROW)).get_model({}, "")
+    model.diffusion_model.load_state_dict(unet)
+    patcher = comfy.model_patcher.ModelPatcher(model, torch.device("cpu"), torch.device("cpu"))
+    clip = comfy.sd.load_text_encoder_state_dicts([words], clip_type=comfy.sd.CLIPType.STABLE_DIFFUSION)
+    return dataclasses.replace(tiny, model=patcher, clip=clip, vae=comfy.sd.VAE(sd=pictures))
 
 
 @pytest.fixture(scope="module")
-def base(comfy_host, checkpoint, loading):
-    """The checkpoint file, read without the host but for its vocabulary."""
-    return loading.load(checkpoint, loading.Held(near=(comfy_host.comfyui,)))
+def bases(comfy_host, checkpoint, sd15):
+    loading = comfy_host.engine("comfyui_fgdm.training.stable_diffusion.loading")
+    return (
+        comfy_host.engine("comfyui_fgdm.host.training.base").HostBackbone(sd15.model, sd15.clip, sd15.vae),
+        loading.load(checkpoint, loading.Held(near=(comfy_host.comfyui,))),
+    )
 
 
-@pytest.fixture(scope="module")
-def trained(comfy_host, base, factor_folder, tmp_path_factory):
-    """A factor file, trained on it for two steps."""
-    recipes, runs = (comfy_host.engine(f"comfyui_fgdm.training.{name}") for name in ("recipe", "run"))
-    place = tmp_path_factory.mktemp("diffusers")
-    write_maps(place / "data", 2)
-    sections = {
-        "output": "out",
-        "factor": {"kind": "adapter", "blocks": 1},
-        "data": {"folder": "data", "size": 64, "flip": False},
-        "training": {"steps": 2, "batch": 1, "precision": "float32", "lr": 1e-3, "warmup": 1},
-        "watch": {"save_every": 1000, "samples": 1, "sample_steps": 1},
-    }
-    run = runs.Run(recipes.parse(sections, place), base, place / "run")
-    assert {"loss", "validation"} <= {key for record in run.records() for key in record}
-    target = factor_folder / FACTOR
-    run.file.rename(target)
+def test_a_factor_trained_by_the_command_samples_in_the_host(comfy_host, checkpoint, sd15, factor_folder, tmp_path):
+    write_maps(tmp_path / "data", 2)
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(
+        f'output = "out"\nbase = "{checkpoint}"\n[factor]\nrank = 2\n[data]\nfolder = "data"\nsize = 64\nflip = false\n'
+        '[training]\nsteps = 3\nbatch = 1\nprecision = "float32"\nlr = 1e-2\nwarmup = 1\n[watch]\nsamples = 1\nrecall = 0\n'
+        f'sample_steps = 1\n[frozen]\ntokenizer = "{comfy_host.comfyui / "comfy" / "sd1_tokenizer"}"\n'
+    )
+    assert comfy_host.engine("comfyui_fgdm.__main__").main(["train", str(recipe)]) == 0
+    (file,) = tmp_path.rglob("segmentation.safetensors")
+    file.rename(factor_folder / FACTOR)
     comfy_host.folder_paths.filename_list_cache.clear()
-    yield target.name
-    target.unlink()
-    shutil.rmtree(place)
-
-
-@pytest.fixture(scope="module")
-def sd15(tiny, comfy_host, checkpoint, trained):
-    """The checkpoint as core's loader gives it; after the training, for the sake of memory."""
-    import comfy.model_management
-
-    model, clip, vae = comfy_host.call("CheckpointLoaderSimple", ckpt_name=CHECKPOINT)
-    yield dataclasses.replace(tiny, model=model, clip=clip, vae=vae)
-    comfy.model_management.unload_all_models()
-    del model, clip, vae
-    gc.collect()
-
-
-@torch.inference_mode()
-def test_a_factor_trained_outside_the_host_samples_in_it(sd15, trained):
-    factor = sd15.load(trained)
-    assert (factor.info.base_family, factor.info.prediction_type) == ("sd15", "eps")
-    drawn, plain = (sd15.sample(model, steps=1) for model in (sd15.apply(factor), sd15.model))
+    factor = sd15.load(FACTOR)
+    (factor_folder / FACTOR).unlink()
+    assert (factor.info.base_family, factor.info.prediction_type) == ("sd15", "eps") and factor.lora
+    drawn, plain = (sd15.sample(model) for model in (sd15.apply(factor), sd15.model))
     assert drawn.isfinite().all() and float((drawn - plain).norm() / plain.norm()) > 1e-3
 
 
-def test_a_checkpoint_is_read_alike(comfy_host, sd15, base):
+def test_the_file_is_read_alike(bases):
     """All weights of the UNet, and what pictures, maps and prompts become."""
-    half = torch.float16  # as in the file
-    host = comfy_host.engine("comfyui_fgdm.host.training.base").HostBackbone(sd15.model, sd15.clip, sd15.vae, half)
-    assert dataclasses.replace(host.facts, fingerprint="") == dataclasses.replace(base.facts, fingerprint="")
-    assert host.weights.keys() == base.weights.keys()
-    assert all(torch.equal(value.float(), base.weights[name]) for name, value in host.weights.items())
+    host, other = bases
+    assert dataclasses.replace(host.facts, fingerprint="") == dataclasses.replace(other.facts, fingerprint="")
+    assert host.weights.keys() == other.weights.keys()
+    assert all(torch.equal(value, other.weights[name]) for name, value in host.weights.items())
     texts = [
         "a dog on the grass",
         "",
@@ -95,41 +91,28 @@ def test_a_checkpoint_is_read_alike(comfy_host, sd15, base):
         "a photo of \u5c0f\u3055\u3044\u72ac & caf\u00e9",
         "dog, " * 37,
     ]
-    torch.testing.assert_close(base.prompts(texts), host.prompts(texts), atol=2e-4, rtol=1e-3)
-    picture = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    latent = base.encode(picture)
+    torch.testing.assert_close(other.prompts(texts), host.prompts(texts), atol=2e-4, rtol=1e-3)
+    picture = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    latent = other.encode(picture)
     torch.testing.assert_close(latent, host.encode(picture), atol=1e-4, rtol=1e-3)
-    torch.testing.assert_close(base.decode(latent), host.decode(latent), atol=1e-3, rtol=0)
+    torch.testing.assert_close(other.decode(latent), host.decode(latent), atol=1e-3, rtol=0)
 
 
-@pytest.fixture(scope="module")
-def narrow(comfy_host, tiny, loading):
-    """The same random numbers in a UNet of the host and in one of diffusers, a tenth as wide as that of SD 1.5."""
-    import comfy.model_patcher
-    import comfy.supported_models
-    from diffusers import AutoencoderKL, UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel
-
-    model = comfy.supported_models.SD15(dict(NARROW)).get_model({}, "")
-    shapes = {name: tuple(value.shape) for name, value in model.diffusion_model.state_dict().items()}
-    state = dict(random_sd15.random_tensors(shapes, 4, torch.float32))
-    model.diffusion_model.load_state_dict(state)
-    patcher = comfy.model_patcher.ModelPatcher(model, torch.device("cpu"), torch.device("cpu"))
-    host = comfy_host.engine("comfyui_fgdm.host.training.base").HostBackbone(patcher, tiny.clip, tiny.vae)
+def test_the_real_one_has_the_shapes_of_the_shipped_configs(comfy_host):
+    """Those of the UNet of Stable Diffusion 1.5 in the host; of its other parts the file above has the real ones."""
+    loading, names = (
+        comfy_host.engine(f"comfyui_fgdm.training.stable_diffusion.{name}") for name in ("loading", "names")
+    )
+    from diffusers import UNet2DConditionModel
 
     config = UNet2DConditionModel.load_config(str(loading.CONFIGS), subfolder="unet", local_files_only=True)
-    unet = UNet2DConditionModel.from_config(config, block_out_channels=(32, 64, 128, 128))
-    encoder = CLIPTextModel(CLIPTextConfig(hidden_size=32, intermediate_size=32, num_hidden_layers=1, vocab_size=8))
-    parts = loading.Parts(unet, AutoencoderKL(), loading.Prompts(None, encoder), "eps")
-    other = comfy_host.engine("comfyui_fgdm.training.stable_diffusion.backbone").DiffusersBackbone(parts)
-    assert other.weights.keys() == state.keys()
-    with torch.no_grad():
-        for name, value in state.items():
-            other.weights[name].copy_(value)
-    return host, other
+    with torch.device("meta"):
+        shapes = {name: tuple(p.shape) for name, p in UNet2DConditionModel.from_config(config).named_parameters()}
+    found = names.to_checkpoint(shapes, [True, True, True, False])
+    assert {random_sd15.UNET + ours: shapes[theirs] for ours, theirs in found.items()} == random_sd15.unet_shapes()
 
 
-def test_loss_gradients_and_attention_are_alike(narrow, comfy_host):
+def test_loss_gradients_and_attention_are_alike(bases, comfy_host):
     factors, distil, attention = (
         comfy_host.engine(f"comfyui_fgdm.training.{name}") for name in ("factor", "distillation", "attention")
     )
@@ -139,12 +122,12 @@ def test_loss_gradients_and_attention_are_alike(narrow, comfy_host):
     batch = factors.Batch(torch.randn(2, 4, 16, 16, generator=generator), prompts, torch.zeros(2, dtype=torch.bool))
     t = torch.tensor([5, 700])
     torch.manual_seed(2)
-    network = factors.FactorNetwork(narrow[1], settings)
+    network = factors.FactorNetwork(bases[1], settings)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.03)
     found = []
-    for base in narrow:
-        torch.testing.assert_close(base.embed(t), narrow[0].embed(t), atol=1e-5, rtol=1e-4)
+    for base in bases:
+        torch.testing.assert_close(base.embed(t), bases[0].embed(t), atol=1e-5, rtol=1e-4)
         network.zero_grad()
         loss, figures = factors.loss_of_batch(network, base, batch, settings, 0, torch.Generator().manual_seed(3))
         loss.backward()
@@ -177,3 +160,29 @@ def _one_at_a_time(widths: tuple[int, ...]) -> list[list[torch.Tensor]]:
     shapes = [(2, width, 16 >> level, 16 >> level) for level, width in enumerate(widths)]
     random = [torch.randn(shape, generator=torch.Generator().manual_seed(shape[1])) for shape in shapes]
     return [[f if n == level else 0 * f for n, f in enumerate(random)] for level in range(len(widths))]
+
+
+def test_a_controlnet_gives_the_same_residuals_and_the_unet_takes_them_alike(bases):
+    from comfy.cldm.cldm import ControlNet
+
+    levels = {name: value for name, value in NARROW.items() if name not in ("transformer_depth_output", "out_channels")}
+    theirs, control = ControlNet(**levels, hint_channels=3), bases[1].control()
+    state = dict(random_sd15.random_tensors({name: p.shape for name, p in theirs.named_parameters()}, 5, torch.float32))
+    theirs.load_state_dict(state)
+    assert control.names.keys() == state.keys()
+    with torch.no_grad():
+        for name, value in state.items():
+            control.module.get_parameter(control.names[name]).copy_(value)
+    generator = torch.Generator().manual_seed(6)
+    x, prompts = torch.randn(2, 4, 8, 8, generator=generator), torch.randn(2, 77, 768, generator=generator)
+    hint, t = torch.rand(2, 3, 64, 64, generator=generator), torch.tensor([5, 700])
+    with torch.no_grad():
+        expected = theirs(x, hint, t, prompts)
+        skips, middle = control.module(x, hint, t, prompts)
+        for one, other in zip([*expected["output"], *expected["middle"]], [*skips, middle], strict=True):
+            torch.testing.assert_close(other, one, atol=1e-4, rtol=1e-3)
+        drawn, plain = (bases[1].predict(x, t, prompts, control=given) for given in ((skips, middle), None))
+        added = {"output": list(expected["output"]), "middle": list(expected["middle"])}
+        wanted = bases[0].unet(x, t, prompts, control=added)
+    assert float((drawn - plain).norm() / plain.norm()) > 1e-2
+    assert float((drawn - wanted).norm() / wanted.norm()) < 1e-4

@@ -64,11 +64,12 @@ def _of_file(path: Path, held: Held, near: Sequence[Path]) -> Parts:
     diffusers, transformers = libraries.load()
     dtype = PRECISIONS[held.precision]
     with checkpoints.open_file(path) as file:
-        _check_unet(file)
+        widths = _widths(file)
+        _check_unet(file, widths)
         tokenizer = _tokenizer(held, near)
         how = {"config": str(CONFIGS), "local_files_only": True}
         unet = diffusers.UNet2DConditionModel.from_single_file(
-            _tensors(file, UNET), **how, subfolder="unet", torch_dtype=dtype
+            _tensors(file, UNET), **how, subfolder="unet", torch_dtype=dtype, block_out_channels=widths
         )
         try:
             vae = diffusers.AutoencoderKL.from_single_file(
@@ -117,10 +118,21 @@ def _tensors(file: checkpoints.Checkpoint, prefix: str) -> dict[str, torch.Tenso
     return {name: file.get(name) for name in file.shapes if name.startswith(prefix)}
 
 
-def _check_unet(file: checkpoints.Checkpoint) -> None:
+def _widths(file: checkpoints.Checkpoint) -> tuple[int, ...]:
+    """Channels of each level of the UNet: those of Stable Diffusion 1.x, or of a narrower one in its layout."""
+    layers = [f"{UNET}input_blocks.{number}.0.out_layers.3.weight" for number in (1, 4, 7, 10)]
+    return tuple(
+        file.shapes.get(name, (width,))[0] for name, width in zip(layers, _unet_config()["block_out_channels"])
+    )
+
+
+def _unet_config() -> dict[str, Any]:
+    return json.loads((CONFIGS / "unet" / "config.json").read_text(encoding="utf-8"))
+
+
+def _check_unet(file: checkpoints.Checkpoint, widths: Sequence[int]) -> None:
     """BaseModelError for weights of the UNet that are not there, or of another shape."""
-    unet = libraries.load()[0].UNet2DConditionModel
-    config = json.loads((CONFIGS / "unet" / "config.json").read_text(encoding="utf-8"))
+    unet, config = libraries.load()[0].UNet2DConditionModel, {**_unet_config(), "block_out_channels": widths}
     with torch.device("meta"):
         wanted = {name: tuple(p.shape) for name, p in unet.from_config(config).named_parameters()}
     attention = ["CrossAttn" in kind for kind in config["down_block_types"]]
