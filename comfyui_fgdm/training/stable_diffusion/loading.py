@@ -61,7 +61,7 @@ def look(base: Path) -> None:
 
 
 def _of_file(path: Path, held: Held, near: Sequence[Path]) -> Parts:
-    diffusers, transformers = libraries.load()
+    diffusers, _ = libraries.load()
     dtype = PRECISIONS[held.precision]
     with checkpoints.open_file(path) as file:
         widths = _widths(file)
@@ -79,11 +79,8 @@ def _of_file(path: Path, held: Held, near: Sequence[Path]) -> Parts:
             raise BaseModelError(
                 f"base: {path} has no whole VAE of Stable Diffusion 1.x ({libraries.short(error)})"
             ) from None
-        encoder = transformers.CLIPTextModel(
-            transformers.CLIPTextConfig.from_json_file(str(CONFIGS / "text_encoder" / "config.json"))
-        )
-        _fill_encoder(encoder, file)
-    _check_filled(path, unet, vae)
+        encoder = _encoder(file)
+    _check_filled(path, unet, vae, encoder)
     return Parts(unet, vae, Prompts(tokenizer, encoder), "eps" if held.prediction == "auto" else held.prediction)
 
 
@@ -145,19 +142,25 @@ def _check_unet(file: checkpoints.Checkpoint, widths: Sequence[int]) -> None:
             )
 
 
-def _fill_encoder(encoder: nn.Module, file: checkpoints.Checkpoint) -> None:
-    """The text encoder's weights; between the prefix and their names there may be ``text_model.``, in either."""
+def _encoder(file: checkpoints.Checkpoint) -> nn.Module:
+    """The text encoder; between the prefix and its names there may be ``text_model.``, in the file as in transformers."""
+    _, transformers = libraries.load()
+    config = transformers.CLIPTextConfig.from_json_file(str(CONFIGS / "text_encoder" / "config.json"))
+    with torch.device("meta"):
+        empty = transformers.CLIPTextModel(config).state_dict()
     inner = "text_model."
-    wanted = {name.removeprefix(inner): name for name in encoder.state_dict()}
     found = {name.removeprefix(TEXT).removeprefix(inner): name for name in file.shapes if name.startswith(TEXT)}
-    for short, name in wanted.items():
-        shape = tuple(encoder.state_dict()[name].shape)
-        if short not in found or file.shapes[found[short]] != shape:
-            has = f"has the shape {file.shapes[found[short]]}" if short in found else "is missing"
+    state = {}
+    for name, value in empty.items():
+        stored = found.get(name.removeprefix(inner), "")
+        if file.shapes.get(stored) != tuple(value.shape):
+            has = f"has the shape {file.shapes[stored]}" if stored else "is missing"
             raise BaseModelError(
-                f"base: {file.path} has no text encoder of Stable Diffusion 1.x: {TEXT}{inner}{short} {has}, expected {shape}"
+                f"base: {file.path} has no text encoder of Stable Diffusion 1.x: {TEXT}{name} {has}, expected "
+                f"{tuple(value.shape)}"
             )
-    encoder.load_state_dict({name: file.get(found[short]).float() for short, name in wanted.items()})
+        state[name] = file.get(stored).float()
+    return transformers.CLIPTextModel.from_pretrained(None, config=config, state_dict=state)
 
 
 def _check_filled(path: Path, *parts: nn.Module) -> None:
