@@ -174,6 +174,7 @@ def _stable_diffusion(wanted: recipe.TrainingRecipe) -> Backbone:
         prediction=part.prediction,
         tokenizer=None if part.tokenizer == Path() else part.tokenizer,
         near=(Path(comfyui),) if comfyui else (),
+        cut=part.cut_captions,
     )
     return loading.load(Path(wanted.base), held, loop.device())
 

@@ -197,7 +197,9 @@ def prepare(
     shape = (len(examples), views.count, base.facts.channels, size, size)
     files = {name: np.lib.format.open_memmap(part / f"{name}.npy", "w+", np.float16, shape) for name in variables}
     packers = {name: Packer(part / f"{name}.pictures", views.size) for name in pictures}
-    texts: list[str] = []
+    texts = [text for example in examples for text in example.texts()]
+    texts.append("")
+    _write_prompts(part / "prompts.npy", texts, base)  # first, since one that is too long ends it
     for row, example in enumerate(examples):
         for name in dict.fromkeys((*variables, *pictures)):
             kind = None if name == IMAGE else kinds.get(name)
@@ -209,15 +211,12 @@ def prepare(
                 files[name][row] = base.encode(shown).cpu().numpy().astype(np.float16)
             if name in packers:
                 packers[name].add(shown)
-        texts.extend(example.texts())
         say(row + 1, len(examples))
     for file in files.values():
         file.flush()
     for packer in packers.values():
         packer.close()
     last = np.cumsum([example.caption_count for example in examples]).tolist()
-    texts.append("")
-    _write_prompts(part / "prompts.npy", texts, base)
     facts = {
         "names": [example.name for example in examples],
         "spans": [(after - example.caption_count, after) for after, example in zip(last, examples, strict=True)],

@@ -6,6 +6,7 @@ The file has the layout of the real one, with its own VAE and text encoder, and 
 from __future__ import annotations
 
 import dataclasses
+import socket
 
 import pytest
 import torch
@@ -59,15 +60,26 @@ def bases(comfy_host, checkpoint, sd15):
     )
 
 
-def test_a_factor_trained_by_the_command_samples_in_the_host(comfy_host, checkpoint, sd15, factor_folder, tmp_path):
+def test_a_factor_trained_by_the_command_samples_in_the_host(
+    comfy_host, checkpoint, sd15, factor_folder, tmp_path, monkeypatch
+):
+    """From a .ckpt file, without the network."""
     write_maps(tmp_path / "data", 2)
+    torch.save({"state_dict": load_file(checkpoint), "global_step": 1}, tmp_path / "narrow.ckpt")
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(
-        f'output = "out"\nbase = "{checkpoint}"\n[factor]\nrank = 2\n[data]\nfolder = "data"\nsize = 64\nflip = false\n'
+        'output = "out"\nbase = "narrow.ckpt"\n[factor]\nrank = 2\n[data]\nfolder = "data"\nsize = 64\nflip = false\n'
         '[training]\nsteps = 3\nbatch = 1\nprecision = "float32"\nlr = 1e-2\nwarmup = 1\n[watch]\nsamples = 1\nrecall = 0\n'
         f'sample_steps = 1\n[frozen]\ntokenizer = "{comfy_host.comfyui / "comfy" / "sd1_tokenizer"}"\n'
     )
-    assert comfy_host.engine("comfyui_fgdm.__main__").main(["train", str(recipe)]) == 0
+
+    def refuse(*args, **kwargs):
+        raise AssertionError(f"asked the network for {args}")
+
+    with monkeypatch.context() as offline:
+        offline.setattr(socket.socket, "connect", refuse)
+        offline.setattr(socket, "getaddrinfo", refuse)
+        assert comfy_host.engine("comfyui_fgdm.__main__").main(["train", str(recipe)]) == 0
     (file,) = tmp_path.rglob("segmentation.safetensors")
     file.rename(factor_folder / FACTOR)
     comfy_host.folder_paths.filename_list_cache.clear()

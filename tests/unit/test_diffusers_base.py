@@ -248,6 +248,8 @@ def test_a_prompt_is_77_tokens_and_no_more(base) -> None:
     assert len(base.text.tokens("a " * 75)) == 77
     with pytest.raises(text.PromptError, match="takes 76 tokens, more than the 75"):
         base.prompts(["a " * 76])
+    cut = text.Prompts(base.text.tokenizer, base.text.encoder, cut=True)
+    assert torch.equal(cut(["a " * 80]), cut(["a " * 75]))
 
 
 def shapes(path: Path, tensors: dict[str, tuple[int, ...]]) -> Path:

@@ -41,19 +41,22 @@ def tokenizer_folder(wished: Path | None, near: Sequence[Path]) -> Path:
 
 
 class Prompts:
-    """Texts to tokens to what the UNet reads. A text is taken as it is: there is no emphasis by brackets in it."""
+    """Texts to tokens to what the UNet reads. A text is taken as it is: there is no emphasis by brackets in it. cut: of a
+    longer one the first 75 tokens are read."""
 
-    def __init__(self, tokenizer: Any, encoder: Any) -> None:
-        self.tokenizer, self.encoder = tokenizer, encoder
+    def __init__(self, tokenizer: Any, encoder: Any, cut: bool = False) -> None:
+        self.tokenizer, self.encoder, self.cut = tokenizer, encoder, cut
 
     def tokens(self, text: str) -> list[int]:
-        """The 77 token numbers of a text: start, text, end, and ends again. PromptError if it is longer."""
+        """The 77 token numbers of a text: start, text, end, and ends again. PromptError if it is longer, unless it is cut."""
         start, end = self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
         found = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        if self.cut:
+            found = found[: TOKENS - 2]
         if len(found) > TOKENS - 2:
             raise PromptError(
                 f"caption: {text[:60]!r}... takes {len(found)} tokens, more than the {TOKENS - 2} that are read at once; "
-                "shorten it, or set it out as several captions, one a line"
+                f"shorten it, or set frozen.cut_captions = true to have the first {TOKENS - 2} read"
             )
         return [start, *found] + [end] * (TOKENS - 1 - len(found))
 
