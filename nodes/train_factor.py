@@ -49,7 +49,7 @@ class TrainFactor(io.ComfyNode):
                 number("learning_rate", 1e-4, 1e-7, 1e-1, "Highest learning rate; it rises at first and falls to zero.", 1e-6, False),
                 number("size", 256, 32, 1024, "Edge of the training pictures in pixels, a multiple of 8.", 8, False),
                 number("rank", 0, 0, 256, "Rank of low-rank changes of the base in the factor file; 0: an adapter alone."),
-                io.String.Input("palette", default="coco183", advanced=True, tooltip="Palette of label maps; for other maps it is not used."),
+                io.String.Input("palette", default="coco183", advanced=True, tooltip="Palette of label maps; auto takes that of a published data set."),
                 number("distillation", 0.0, 0.0, 10.0, "Weight of attention distillation (equation 7 of the paper); 0: none.", 0.01),
                 io.Boolean.Input("flip", default=True, advanced=True, tooltip="Show every picture mirrored as well. Off for poses."),
                 io.Boolean.Input("without_caption", default=False, advanced=True, tooltip="Take pictures without a caption, too."),

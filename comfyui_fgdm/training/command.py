@@ -125,9 +125,13 @@ def _sizes(
     if tiny:
         bases = {"this base": (tiny.facts, tuple(tiny.prompts([""]).shape[1:]), views), **bases}
     return [
-        f"{latents.stored_bytes(examples, variables, seen, facts, prompt) / 1e9:.1f} GB of disk for cached latents and prompts with {name}"
+        f"{_size(latents.stored_bytes(examples, variables, seen, facts, prompt))} of disk for cached latents and prompts with {name}"
         for name, (facts, prompt, seen) in bases.items()
     ]
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{max(count / 1e6, 0.1):.1f} MB"
 
 
 def _quoted(*values: object, many: bool = False) -> str:

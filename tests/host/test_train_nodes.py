@@ -126,3 +126,13 @@ def test_examples_are_never_written_over_or_elsewhere(comfy_host, written) -> No
     with pytest.raises(Exception, match="'one' is there twice"):
         write(comfy_host, [picture, picture], variable="image", folder="more", name="b", names=["one", "one"])
     assert {path.name for path in (comfy_host.base / "input" / "more" / "image").iterdir()} == {"a-000.png"}
+
+
+def test_data_sets_in_the_input_folder_are_offered(comfy_host, written) -> None:
+    base = comfy_host.base / "input"
+    for name in ("ade/ADEChallengeData2016", "streets/gtFine", "shards", "only photos"):
+        (base / name).mkdir(parents=True)
+    (base / "shards" / "0.tar").write_bytes(b"")
+    (base / "loop").symlink_to(base / "loop")
+    offered = comfy_host.engine("comfyui_fgdm.host.datafolders").names()
+    assert {"ade", "streets", "shards", written} <= set(offered) and not {"only photos", "loop"} & set(offered)

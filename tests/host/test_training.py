@@ -31,6 +31,8 @@ def test_the_host_s_model_is_the_same_base(bases) -> None:
     assert {**vars(host.facts), "fingerprint": ""} == {**vars(tiny.facts), "fingerprint": ""}
     torch.testing.assert_close(host.encode(picture), tiny.encode(picture), atol=2e-3, rtol=2e-3)
     torch.testing.assert_close(host.prompts(texts), tiny.prompts(texts), atol=2e-3, rtol=2e-3)
+    long = ["a dog " * 100, "a dog"]  # in parts, when it is sampled; of these training sees the first
+    assert host.prompts(long).shape == tiny.prompts(long).shape == host.prompts(texts).shape
     latent = tiny.encode(picture)
     torch.testing.assert_close(host.decode(latent), tiny.decode(latent), atol=5e-3, rtol=0)
     t = torch.tensor([10, 900])

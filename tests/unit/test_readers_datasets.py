@@ -11,8 +11,9 @@ import torch
 from PIL import Image
 
 from comfyui_fgdm.__main__ import main
+from comfyui_fgdm.iconworld.family.backbone import TinyBackbone
 from comfyui_fgdm.maps import kinds, palettes
-from comfyui_fgdm.training import recipe
+from comfyui_fgdm.training import latents, recipe
 from comfyui_fgdm.training.readers import celebamask, contents, formats, records
 from comfyui_fgdm.training.readers import coco as coco_reader
 from comfyui_fgdm.training.readers.contents import Example
@@ -177,7 +178,7 @@ def test_init_looks_into_a_data_set(coco: Path, tmp_path: Path) -> None:
         "2 segmentation pictures",
         "2 examples have all of: segmentation",
         "maps of COCO-Stuff in",
-        "GB of disk",
+        "MB of disk",
     ):
         assert line in text
 
@@ -215,6 +216,21 @@ def test_ade20k_counts_from_one_and_tells_its_classes(tmp_path: Path) -> None:
         read(tmp_path, split="val")
 
 
+def test_told_captions_are_encoded_and_a_changed_map_makes_another_store(tmp_path: Path) -> None:
+    root, base = tmp_path / "ADEChallengeData2016", TinyBackbone()
+    for number, label in ((1, 1), (2, 5)):
+        save(root / "annotations" / "training" / f"ADE_train_0000000{number}.png", np.full((64, 64), label, np.uint8))
+
+    def store() -> latents.LatentStore:
+        views, palette = latents.Views(32, flip=False), palettes.get("ade20k150")
+        return latents.prepare(tmp_path / "out", read(tmp_path), ["segmentation"], views, base, palette)
+
+    first = store()
+    assert first.texts == ["wall", "tree", ""] and first.spans == [(0, 1), (1, 2)]
+    save(root / "annotations" / "training" / "ADE_train_00000002.png", np.full((64, 64), 3, np.uint8))
+    assert store().texts == ["wall", "sky", ""]
+
+
 def test_cityscapes_has_ids_and_train_ids(tmp_path: Path) -> None:
     city = palettes.get("cityscapes19")
     ids = np.full((32, 32), 7, np.uint8)  # road
@@ -236,6 +252,7 @@ def test_cityscapes_has_ids_and_train_ids(tmp_path: Path) -> None:
     assert labels_of(one, city, 32) == labels_of(other, city, 32), "both kinds say the same"
     assert labels_of(one, city, 32)[0][:4] == [city.void] * 3 + [city.index("sky")]
     assert one.texts() == ("street with sky, road, car and bicycle",)
+    (tmp_path / "gtFine" / "train" / "loop").symlink_to(tmp_path / "gtFine" / "train" / "loop")
     (tmp_path / "captions").mkdir()
     (tmp_path / "captions" / "ulm_000001_000019.txt").write_text("a written caption\n")
     assert read(tmp_path)[1].texts() == ("a written caption",)

@@ -205,6 +205,10 @@ def test_what_is_no_shard_is_named_and_nothing_is_unpacked(tmp_path: Path) -> No
         (tmp_path / "bad.tar").write_bytes(data)
         with pytest.raises(FolderError, match=rf"bad.tar.*{words}"):
             formats.look(tmp_path / "bad.tar", ["segmentation"])
+    (tmp_path / "zipped").mkdir()
+    (tmp_path / "zipped" / "0.tar.gz").write_bytes(b"\x1f\x8b" + bytes(99))
+    with pytest.raises(FolderError, match=r"0.tar.gz is compressed; unpack it"):
+        formats.look(tmp_path / "zipped", ["segmentation"])
     with tarfile.open(tmp_path / "twice.tar", "w") as tar:
         for _ in range(2):
             about = tarfile.TarInfo("a.png")

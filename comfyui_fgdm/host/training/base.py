@@ -68,7 +68,10 @@ class HostBackbone:
 
     @torch.no_grad()
     def prompts(self, texts: Sequence[str]) -> Tensor:
-        encoded = [self.clip.encode_from_tokens(self.clip.tokenize(text)) for text in texts]
+        tokens = [self.clip.tokenize(text) for text in texts]
+        # of a long caption the first part alone: all prompts of a batch have one length
+        first = [{name: parts[:1] for name, parts in one.items()} for one in tokens]
+        encoded = [self.clip.encode_from_tokens(one) for one in first]
         return torch.cat(encoded).to(self.device, torch.float32, copy=True)
 
     @torch.no_grad()

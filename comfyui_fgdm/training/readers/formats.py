@@ -53,8 +53,8 @@ def recognise(place: Path, variables: Sequence[str] = ()) -> str | None:
 
 def look(place: Path, variables: Sequence[str], format: str = AUTO, split: str = "train") -> Contents:
     """What a folder holds for these variables, as a format has it. FolderError if it does not look like that, or lacks something."""
-    if not (place.is_dir() or (place.is_file() and place.suffix == ".tar")):
-        raise FolderError(f"data.folder: {place} is no folder")
+    if not (place.is_dir() or (place.is_file() and webdataset.recognised(place))):
+        raise FolderError(f"data.folder: {place} is no folder, and no tar file")
     if format == AUTO:
         format = recognise(place, variables) or ""
         if not format:

@@ -19,6 +19,7 @@ from .captions import of_text
 from .contents import Contents, gather
 from .sources import FolderError, Part, PicturePart, file_stamp
 
+_TAR = (".tar", ".tar.gz", ".tgz")  # the latter to say what to do with them
 ENDINGS = tuple(ending.removeprefix(".") for ending in listing.PICTURES)
 _SHORT = {"jpg": "image", "jpeg": "image", "webp": "image", "png": "segmentation"}
 
@@ -26,8 +27,8 @@ _SHORT = {"jpg": "image", "jpeg": "image", "webp": "image", "png": "segmentation
 def shards(folder: Path) -> list[Path]:
     """The shards in a folder, or the one that it is; sorted."""
     if folder.is_file():
-        return [folder] if folder.suffix == ".tar" else []
-    return sorted(folder / name for name in listing.names(folder) if name.endswith(".tar"))
+        return [folder] if folder.name.endswith(_TAR) else []
+    return sorted(folder / name for name in listing.names(folder) if name.endswith(_TAR))
 
 
 def recognised(folder: Path) -> bool:
