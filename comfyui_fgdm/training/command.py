@@ -184,7 +184,7 @@ def _stable_diffusion(wanted: recipe.TrainingRecipe) -> Backbone:
 
 
 def _prepared(done: int, total: int, say: Callable[[str], None]) -> None:
-    if done == total or done % 100 == 0:
+    if done and (done == total or done % 100 == 0):
         say(f"{done} of {total} pictures encoded")
 
 

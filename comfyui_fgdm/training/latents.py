@@ -183,7 +183,8 @@ def prepare(
 ) -> LatentStore:
     """The store of these examples below ``folder``: read if it is there, of the same files, base and views, else made.
 
-    variables: whose latents it holds; pictures: whose pictures, in steps of 1 / 255. say(done, total) is called after each example. waits: until another process has made it. A store is whole or absent. FolderError names a file that cannot be used.
+    variables: whose latents it holds; pictures: whose pictures, in steps of 1 / 255. say(done, total) is called after each example, and with 0 after each map that was read for its
+    caption. waits: until another process has made it. A store is whole or absent. FolderError names a file that cannot be used.
     """
     folder = folder / f"latents-{_fingerprint(examples, variables, pictures, views, base, palette)[:16]}"
     while waits and not (folder / "about.json").is_file():
@@ -197,7 +198,11 @@ def prepare(
     shape = (len(examples), views.count, base.facts.channels, size, size)
     files = {name: np.lib.format.open_memmap(part / f"{name}.npy", "w+", np.float16, shape) for name in variables}
     packers = {name: Packer(part / f"{name}.pictures", views.size) for name in pictures}
-    texts = [text for example in examples for text in example.texts()]
+    texts: list[str] = []
+    for example in examples:
+        texts.extend(example.texts())
+        if example.told:  # its map was read: time to ask whether to go on
+            say(0, len(examples))
     texts.append("")
     _write_prompts(part / "prompts.npy", texts, base)  # first, since one that is too long ends it
     for row, example in enumerate(examples):
