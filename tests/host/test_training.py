@@ -14,6 +14,8 @@ def engines(comfy_host):
         "training.factor",
         "training.distillation",
         "training.attention",
+        "training.image_factor",
+        "training.joint",
     )
     return [comfy_host.engine(f"comfyui_fgdm.{name}") for name in names]
 
@@ -40,7 +42,7 @@ def test_the_host_s_model_is_the_same_base(bases) -> None:
 
 
 def test_loss_and_gradients_are_those_outside_the_host(bases, engines) -> None:
-    _, _, factors, distil, attention = engines
+    _, _, factors, distil, attention, *_ = engines
     settings = factors.FactorSettings(("segmentation",), rank=4, distillation=distil.Distillation(0.5, side=4))
     host, tiny = bases
     assert host.weights.keys() == tiny.unet.state_dict().keys()
@@ -72,6 +74,39 @@ def test_loss_and_gradients_are_those_outside_the_host(bases, engines) -> None:
         (a, b) for kind in ("cross", "own") for a, b in zip(*(getattr(m, kind) for m in maps), strict=True)
     ):
         torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("rank", [0, 4])
+def test_an_image_factor_of_the_host_is_that_outside_it(bases, engines, rank: int) -> None:
+    """The host's own ControlNet, trained: the same prediction, loss and gradients, alone and under a factor's own map."""
+    factors, images, joint = engines[2], engines[5], engines[6]
+    host, tiny = bases
+    host.weights = tiny.unet.state_dict()
+    generator = torch.Generator().manual_seed(1)
+    latents = [0.6 * torch.randn(2, 12, 8, 8, generator=generator) for _ in range(2)]
+    hint, prompts = torch.rand(2, 3, 64, 64, generator=generator), tiny.prompts(["a dog on the grass", "two cars"])
+    batch = factors.Batch(latents[0], prompts, torch.zeros(2, dtype=torch.bool), hint=hint, image=latents[1])
+    found, t = [], torch.tensor([300, 800])
+    for base in (host, tiny):
+        torch.manual_seed(2)
+        image = images.ImageFactorNetwork.new(base, rank)
+        plain = base.predict(latents[0], t, prompts)
+        assert torch.equal(image.predict(base, latents[0], t, prompts, hint), plain), "nothing is changed at first"
+        factor = factors.FactorNetwork(base, factors.FactorSettings())
+        network = joint.JointNetwork(factor, image)
+        generator = torch.Generator().manual_seed(4)
+        with torch.no_grad():
+            for _, parameter in sorted(network.named_parameters()):
+                parameter.copy_(0.03 * torch.randn(parameter.shape, generator=generator))
+        settings = images.ImageFactorSettings(rank)
+        alone, _ = images.loss_of_batch(image, base, batch, settings, None, torch.Generator().manual_seed(3))
+        both, _ = joint.loss_of_batch(network, base, batch, joint.JointSettings(), 0, torch.Generator().manual_seed(3))
+        (alone + both).backward()
+        found.append((float(alone.detach()), float(both.detach()), {name: p.grad for name, p in network.named_parameters()}))
+    assert found[0][:2] == pytest.approx(found[1][:2], rel=1e-4)
+    assert found[0][2].keys() == found[1][2].keys() and len(found[0][2]) > 100
+    for name, grad in found[0][2].items():
+        torch.testing.assert_close(grad, found[1][2][name], atol=1e-5, rtol=5e-3, msg=name)
 
 
 def test_a_lora_of_the_model_is_in_the_base_and_the_model_stays_as_it_is(tiny, engines, bases) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import comfy.model_management
 import torch
@@ -13,9 +14,10 @@ from comfy.ldm.modules.diffusionmodules.util import timestep_embedding
 from torch import Tensor
 
 from ...training.attention import AttentionMaps
-from ...training.backbone import BaseFacts
+from ...training.backbone import BaseFacts, Control, Residuals
 from ..models.apply import level_ends, prediction_type
 from ..models.features import with_features
+from .parts import Decoder, new_control
 
 
 class NotTrainableError(ValueError):
@@ -79,10 +81,16 @@ class HostBackbone:
         latents = self.vae.encode(pictures.permute(0, 2, 3, 1))
         return self.model.model.process_latent_in(latents).to(self.device, torch.float32, copy=True)
 
-    @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
-        pictures = self.vae.decode(self.model.model.process_latent_out(latents.float()))
-        return pictures.float().permute(0, 3, 1, 2).clamp(0, 1)
+        latents = self.model.model.process_latent_out(latents.float())
+        if torch.is_grad_enabled() and latents.requires_grad:
+            return self._decoder(latents)
+        with torch.no_grad():
+            return self.vae.decode(latents).float().permute(0, 3, 1, 2).clamp(0, 1)
+
+    @cached_property
+    def _decoder(self) -> Decoder:
+        return Decoder(self.vae, self.device)
 
     def embed(self, t: Tensor) -> Tensor:
         weights = {name: value for name, value in self.weights.items() if name.startswith("time_embed.")}
@@ -98,6 +106,7 @@ class HostBackbone:
         features: Sequence[Tensor] = (),
         attention: AttentionMaps | None = None,
         changed: Mapping[str, Tensor] | None = None,
+        control: Residuals | None = None,
     ) -> Tensor:
         dtype = next(iter(self.weights.values())).dtype
         options: dict = {"patches": {}}
@@ -106,10 +115,15 @@ class HostBackbone:
         if attention is not None:
             options["optimized_attention_override"] = _Capture(attention, self.ends[0])
         weights = {**self.weights, **{name: value.to(dtype) for name, value in (changed or {}).items()}}
-        out = torch.func.functional_call(
-            self.unet, weights, (x.to(dtype), t, prompts.to(dtype)), {"transformer_options": options}
-        )
+        added = None
+        if control is not None:  # the host takes them off the ends of these lists
+            added = {"output": [one.to(dtype) for one in control[0]], "middle": [control[1].to(dtype)]}
+        extra = {"transformer_options": options, "control": added}
+        out = torch.func.functional_call(self.unet, weights, (x.to(dtype), t, prompts.to(dtype)), extra)
         return out.float()
+
+    def control(self) -> Control:
+        return new_control(self.model, self.device)
 
 
 class _Capture:
