@@ -5,20 +5,13 @@ from __future__ import annotations
 from comfy_api.latest import io, ui
 
 from .checks import checked
+from .training import course, frozen_base, names_in, number, of_folder, sections, training_folder
 from .types import CATEGORY, FactorType
-
-
-def number(name: str, default: float, low: float, high: float, tooltip: str, step: float = 1.0, advanced: bool = True):
-    """A number widget of whole numbers, or of fractions where ``step`` is one."""
-    kind = io.Int.Input if isinstance(default, int) else io.Float.Input
-    extra = {} if isinstance(default, int) else {"round": False}
-    return kind(name, default=default, min=low, max=high, step=step, advanced=advanced, tooltip=tooltip, **extra)
 
 
 class TrainFactor(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        from ..comfyui_fgdm.host import datafolders
         from ..comfyui_fgdm.maps import kinds
 
         return io.Schema(
@@ -30,15 +23,8 @@ class TrainFactor(io.ComfyNode):
             search_aliases=["fg-dm", "factor graph", "train adapter", "fine-tune", "depth map", "normal map", "sketch", "pose"],
             is_output_node=True,
             inputs=[
-                io.Model.Input("model", tooltip="The base model, with its LoRAs. It stays frozen, and as it is."),
-                io.Clip.Input("clip", tooltip="The text encoder of the base; it stays frozen."),
-                io.Vae.Input("vae", tooltip="The VAE of the base; it turns maps into latents, once."),
-                io.Combo.Input(
-                    "folder",
-                    options=datafolders.names(),
-                    tooltip="A folder in ComfyUI's input folder that holds segmentation/NAME.png (or another variable's "
-                    "maps) and captions/NAME.txt.",
-                ),
+                *frozen_base(),
+                training_folder("segmentation/NAME.png (or another variable's maps) and captions/NAME.txt"),
                 io.Combo.Input("variable", options=list(kinds.names()), default="segmentation", tooltip="What the factor draws."),
                 io.String.Input(
                     "parents", default="", tooltip="Variables that it depends on, separated by commas, e.g. segmentation. Empty: "
@@ -52,13 +38,7 @@ class TrainFactor(io.ComfyNode):
                 io.String.Input("palette", default="coco183", advanced=True, tooltip="Palette of label maps; auto takes that of a published data set."),
                 number("distillation", 0.0, 0.0, 10.0, "Weight of attention distillation (equation 7 of the paper); 0: none.", 0.01),
                 io.Boolean.Input("flip", default=True, advanced=True, tooltip="Show every picture mirrored as well. Off for poses."),
-                io.Boolean.Input("without_caption", default=False, advanced=True, tooltip="Take pictures without a caption, too."),
-                number("report_every", 200, 1, 100_000, "Steps between validations, sheets of samples and checkpoints."),
-                number("seed", 0, 0, 2**63 - 1, "Seed of the adapter's first weights and of all batches.", advanced=False),
-                io.Boolean.Input(
-                    "start_anew", default=False, advanced=True, tooltip="Off: an earlier training of the same settings goes on where it "
-                    "stopped. On: a new one, in a folder of its own.",
-                ),
+                *course("Seed of the adapter's first weights and of all batches."),
             ],
             outputs=[
                 FactorType.Output("factor", display_name="factor", tooltip="The trained factor, for Apply Factor and Sample Maps."),
@@ -74,9 +54,7 @@ class TrainFactor(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, folder=None, **_others):
-        from ..comfyui_fgdm.host import datafolders
-
-        return datafolders.fingerprint(folder) if isinstance(folder, str) else ""
+        return of_folder(folder)
 
     @classmethod
     @checked
@@ -87,15 +65,15 @@ class TrainFactor(io.ComfyNode):
         from ..comfyui_fgdm.host.models.factor import factor_of_file
         from ..comfyui_fgdm.host.training import session
 
-        wanted = {
-            "factor": {"variable": variable, "parents": [name.strip() for name in parents.split(",") if name.strip()], "rank": rank},
-            "data": {"size": size, "palette": palette, "flip": flip, "without_caption": without_caption},
-            "training": {"steps": steps, "batch": batch_size, "lr": learning_rate, "warmup": max(1, min(200, steps // 10)), "seed": seed},
-            "distillation": {"weight": distillation},
-            "watch": dict.fromkeys(("validate_every", "sample_every", "save_every"), report_every),
-        }  # fmt: skip
+        wanted = sections(
+            {"variable": variable, "parents": names_in(parents), "rank": rank},
+            {"size": size, "palette": palette, "flip": flip, "without_caption": without_caption},
+            {"steps": steps, "batch": batch_size, "lr": learning_rate, "seed": seed},
+            report_every,
+        )
+        wanted["distillation"] = {"weight": distillation}
         trained = session.train(model, clip, vae, folder, wanted, start_anew)
-        factor = factor_of_file(trained.file)
+        factor = factor_of_file(trained.factor)
         return io.NodeOutput(
-            factor, trained.plot, trained.samples, str(trained.file), ui=ui.PreviewImage(trained.samples, cls=cls)
+            factor, trained.plot, trained.samples, str(trained.factor), ui=ui.PreviewImage(trained.samples, cls=cls)
         )

@@ -55,7 +55,10 @@ def loss_of_batch(
         raise ValueError("joint training learns from batches with the latents of pictures")
     one = factor.learned(network.factor, base, batch, settings.factor, step, generator, place)
     x, target = objective.drawn(batch.image, one.t.cpu(), base.facts.prediction, generator)
-    hint = base.decode(one.x0 if settings.image_gradient else one.x0.detach())
+    with torch.autocast(
+        torch.device(place).type, enabled=False
+    ):  # autoencoders of half precision may overflow, or be slow
+        hint = base.decode(one.x0.float() if settings.image_gradient else one.x0.detach().float())
     out = network.image.predict(base, x.to(place), one.t, batch.prompts.to(place), hint)
     image = F.mse_loss(out.float(), target.to(place))
     return one.loss + image, {"map": float(one.loss.detach()), "image": float(image.detach())}

@@ -208,7 +208,8 @@ class Run:
         file = self.place / "precision.txt"
         if file.is_file() and (kept := file.read_text("ascii").strip()) in PRECISIONS:
             return kept
-        seconds = {dtype: self._trial(dtype) for dtype in (None, torch.bfloat16)}
+        seconds: dict[torch.dtype | None, float] = {None: self._trial(None)}
+        seconds[torch.bfloat16] = self._trial(torch.bfloat16, hopeless=4 * seconds[None])
         faster = min(seconds, key=lambda dtype: seconds[dtype])
         single, half = (f"{seconds[dtype] * 1000:.0f} ms" for dtype in (None, torch.bfloat16))
         chosen = "float32" if faster is None else "bfloat16"
@@ -216,8 +217,9 @@ class Run:
         file.write_text(chosen, "ascii")
         return chosen
 
-    def _trial(self, dtype: torch.dtype | None, steps: int = 5) -> float:
-        """Seconds of one forward and backward pass, the least of some; nothing is learned from them."""
+    def _trial(self, dtype: torch.dtype | None, steps: int = 5, hopeless: float = float("inf")) -> float:
+        """Seconds of one forward and backward pass, the least of some; nothing is learned from them. hopeless: a first pass
+        that takes so long ends the trial."""
         times = []
         for number in range(steps + 1):
             generator = torch.Generator().manual_seed(number)
@@ -226,5 +228,7 @@ class Run:
                 loss, _ = self.loss(0, generator)
             loss.backward()
             times.append(time.perf_counter() - start)
+            if times[0] > hopeless:
+                break
         self.network.zero_grad(set_to_none=True)
-        return min(times[1:])
+        return min(times[1:] or times)

@@ -102,7 +102,9 @@ def test_an_image_factor_of_the_host_is_that_outside_it(bases, engines, rank: in
         alone, _ = images.loss_of_batch(image, base, batch, settings, None, torch.Generator().manual_seed(3))
         both, _ = joint.loss_of_batch(network, base, batch, joint.JointSettings(), 0, torch.Generator().manual_seed(3))
         (alone + both).backward()
-        found.append((float(alone.detach()), float(both.detach()), {name: p.grad for name, p in network.named_parameters()}))
+        found.append(
+            (float(alone.detach()), float(both.detach()), {name: p.grad for name, p in network.named_parameters()})
+        )
     assert found[0][:2] == pytest.approx(found[1][:2], rel=1e-4)
     assert found[0][2].keys() == found[1][2].keys() and len(found[0][2]) > 100
     for name, grad in found[0][2].items():

@@ -1,4 +1,4 @@
-"""Training a factor from a node: progress with samples as previews, interruption within a step."""
+"""Training from a node: progress with samples as previews, interruption within a step."""
 
 from __future__ import annotations
 
@@ -24,12 +24,22 @@ PREVIEW_SIDE = 512
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training gave. file: the factor file. steps: so many were trained. plot, samples: IMAGE (1, H, W, 3)."""
+    """What a training gave. files: by its kind. steps: so many were trained. plot, samples: IMAGE (1, H, W, 3)."""
 
-    file: Path
+    files: Mapping[recipe.Trains, Path]
     steps: int
     plot: torch.Tensor
     samples: torch.Tensor
+
+    @property
+    def factor(self) -> Path:
+        """The file of the factor."""
+        return self.files[recipe.Trains.FACTOR]
+
+    @property
+    def image_factor(self) -> Path:
+        """The file of the image factor."""
+        return self.files[recipe.Trains.IMAGE]
 
 
 def train(model, clip, vae, folder: str, sections: Mapping[str, Any], fresh: bool = False) -> Trained:
@@ -68,7 +78,7 @@ def train(model, clip, vae, folder: str, sections: Mapping[str, Any], fresh: boo
     sheets = sorted(place.glob("samples-*.png"))
     pictures = [Image.open(place / "loss.png"), Image.open(sheets[-1]) if sheets else Image.new("RGB", (64, 64))]
     return Trained(
-        current.file,
+        current.files,
         wanted.training.steps,
         *(charts.to_tensor(np.array(picture.convert("RGB"))) for picture in pictures),
     )
