@@ -4,6 +4,7 @@
 #   make test [TESTS="server browser"] [TEST_PROCESSES=0]     all tests, or only some folders of tests/; 0: in one process
 #   make bench      factor step against plain step, throughput, demo time, import time, memory
 #   make bench-sd15 steps, decoding and memory at full size, random weights (3 GB on disk for a while, 12 GB of memory)
+#   make bench-train a training step at full size, random weights, beside a loop that leaves the base's gradients on (12 GB)
 #   make lint       ruff, import-linter, pyright
 #   make eval-tiny  recall of the embedded models on held-out prompts (takes long)
 #   make eval-joint joint against sequential sampling of map and picture
@@ -26,7 +27,7 @@ endif
 endef
 $(foreach name,PROMPT SEED COUNT PORT,$(eval $(call hand_on,$(name))))
 
-.PHONY: help demo test bench bench-sd15 lint eval-tiny eval-joint
+.PHONY: help demo test bench bench-sd15 bench-train lint eval-tiny eval-joint
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -42,6 +43,9 @@ bench: setup-demo
 
 bench-sd15: setup-demo
 	@$(VENV_PYTHON) -m tools.bench_sd15 $(BENCH_ARGS)
+
+bench-train: setup-test
+	@$(VENV_PYTHON) -m tools.bench_train $(BENCH_ARGS)
 
 lint: setup-lint
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/lint-imports && .venv/bin/pyright
