@@ -58,6 +58,10 @@ class Backbone(Protocol):
         """Encoded prompts, B x tokens x width, without gradient."""
         ...
 
+    def lengths(self, words: Sequence[str]) -> list[int]:
+        """How many tokens of an encoded prompt each of its words takes, a prompt being split at blanks."""
+        ...
+
     def encode(self, pictures: Tensor) -> Tensor:
         """B x 3 x H x W in 0..1 -> latents B x channels x H / cell x W / cell as the UNet reads them (scaled)."""
         ...

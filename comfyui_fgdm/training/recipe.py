@@ -94,7 +94,8 @@ class TrainingPart:
     steps; batch: pictures a call of the base; accumulate: calls a step, which several processes share. lr: highest rate, after ``warmup`` steps, falling to
     zero. ema: decay of the averaged weights. seed. precision: "auto" (bfloat16 where a trial of some steps says that it is
     faster), "float32", "bfloat16" or "float16" (with the loss scaled, for GPUs without bfloat16). caption_dropout, parent_dropout: share of samples that see no prompt, or nothing of a
-    parent. noised_parents: share that sees its parents at its own noise level, as in joint sampling.
+    parent. noised_parents: share that sees its parents at its own noise level, as in joint sampling. grounding: weight of
+    the loss that binds words to places (training/grounding.py), 0 for none: the factor or a parent has to be a label map.
     """
 
     steps: int = 10_000
@@ -108,6 +109,7 @@ class TrainingPart:
     caption_dropout: float = 0.1
     parent_dropout: float = 0.2
     noised_parents: float = 0.5
+    grounding: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,7 @@ class TrainingRecipe:
         part, how = self.factor, self.training
         return FactorSettings(
             parents=part.parents, kind=AdapterKind(part.kind), blocks=part.blocks, rank=part.rank,
-            parent_dropout=how.parent_dropout, noised_parents=how.noised_parents,
+            parent_dropout=how.parent_dropout, noised_parents=how.noised_parents, grounding=how.grounding,
             distillation=Distillation(**vars(self.distillation)),
         )  # fmt: skip
 
@@ -208,7 +210,15 @@ class TrainingRecipe:
     @property
     def pictures(self) -> tuple[str, ...]:
         """Variables whose pictures are read as they are."""
-        return (self.factor.variable,) if self.trains is Trains.IMAGE else ()
+        if self.trains is Trains.IMAGE:
+            return (self.factor.variable,)
+        return (self.labelled,) if self.trains is Trains.FACTOR and self.training.grounding and self.labelled else ()
+
+    @property
+    def labelled(self) -> str | None:
+        """The first variable whose maps have classes, of the factor and its parents."""
+        names = (self.factor.variable, *self.factor.parents)
+        return next((name for name in names if kinds.get(name).has_classes), None)
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -220,7 +230,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "factor.blocks": (1, 8), "factor.rank": (0, 1024), "factor.worn": (0, 1), "data.held_out": (0, 0.9), "data.captions": (0, 1000),
     "training.steps": (1, 100_000_000), "training.batch": (1, 4096), "training.accumulate": (1, 4096),
     "training.lr": (1e-9, 1.0), "training.warmup": (1, 1_000_000), "training.ema": (0, 0.99999), "training.seed": (0, 2**63 - 1),
-    "training.caption_dropout": (0, 1), "training.parent_dropout": (0, 1), "training.noised_parents": (0, 1),
+    "training.grounding": (0, 100), "training.caption_dropout": (0, 1), "training.parent_dropout": (0, 1), "training.noised_parents": (0, 1),
     "watch.log_every": (1, 1_000_000), "watch.validate_every": (1, 10_000_000), "watch.sample_every": (1, 10_000_000),
     "watch.save_every": (1, 10_000_000), "watch.samples": (1, 64), "watch.recall": (0, 1024), "watch.sample_steps": (1, 1000), "watch.guidance": (0, 100),
 }  # fmt: skip
@@ -304,6 +314,13 @@ def _check_kind(recipe: TrainingRecipe) -> None:
             )
         if recipe.distillation.weight:
             raise RecipeError("distillation.weight: attention distillation is for condition factors; leave it out")
+    if recipe.training.grounding and recipe.trains is not Trains.FACTOR:
+        raise RecipeError("training.grounding is for condition factors; leave it out")
+    if recipe.training.grounding and recipe.labelled is None:
+        raise RecipeError(
+            f"training.grounding: neither {part.variable} nor a parent is a label map, so nothing says where things are; "
+            "set it to 0, or add a parent with classes, such as segmentation"
+        )
     joint = recipe.trains is Trains.JOINT
     for key in ("start", "image_factor"):
         if joint and getattr(part, key) == Path():

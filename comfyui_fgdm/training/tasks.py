@@ -13,11 +13,13 @@ from torch import Tensor, nn
 from ..factors import files, image_files
 from ..factors.image_files import ImageFactorFile, ImageFactorInfo
 from ..maps import kinds, palettes
+from ..maps.reader import Reader
 from ..sampling import ddim, schedule
 from . import factor, image_factor, joint
 from .backbone import Backbone
 from .distillation import Distillation
 from .factor import Batch, FactorNetwork, FactorSettings
+from .grounding import Grounder
 from .image_factor import ImageFactorNetwork
 from .joint import JointNetwork, JointSettings
 from .recipe import RecipeError, TrainingRecipe, Trains
@@ -128,6 +130,10 @@ class FactorTask(_Workshop):
                 self.settings, kind=files.AdapterKind(start.info.kind), blocks=start.info.blocks
             )
         self.network = FactorNetwork(base, self.settings, start)
+        self.grounder = None
+        if recipe.training.grounding and recipe.labelled:
+            reader = Reader(kinds.get(recipe.labelled), palette)
+            self.grounder = Grounder(base, reader, recipe.data.size // base.facts.cell)
 
     @property
     def undisturbed(self) -> FactorSettings:
@@ -149,6 +155,9 @@ class FactorTask(_Workshop):
         return file
 
     def loss(self, batch: Batch, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        if self.grounder and batch.hint is not None:
+            masks = self.grounder.masks(batch.hint, batch.texts, batch.prompts.shape[1])
+            batch = dataclasses.replace(batch, masks=masks)
         return factor.loss_of_batch(self.network, self.base, batch, self.settings, step, generator, self.device)
 
     def held_out(self, batch: Batch, generator: torch.Generator) -> dict[str, float]:

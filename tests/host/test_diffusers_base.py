@@ -104,6 +104,10 @@ def test_the_file_is_read_alike(bases):
         "dog, " * 37,
     ]
     torch.testing.assert_close(other.prompts(texts), host.prompts(texts), atol=2e-4, rtol=1e-3)
+    words = ["a", "dog,", "traffic-light", "xylophonist"]
+    assert other.lengths(words) == host.lengths(words) == [1, 2, 3, 3]
+    read = other.text.tokenizer(" ".join(words), add_special_tokens=False)["input_ids"]
+    assert sum(other.lengths(words)) == len(read)
     picture = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     latent = other.encode(picture)
     torch.testing.assert_close(latent, host.encode(picture), atol=1e-4, rtol=1e-3)

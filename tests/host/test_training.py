@@ -35,6 +35,8 @@ def test_the_host_s_model_is_the_same_base(bases) -> None:
     torch.testing.assert_close(host.prompts(texts), tiny.prompts(texts), atol=2e-3, rtol=2e-3)
     long = ["a dog " * 100, "a dog"]  # in parts, when it is sampled; of these training sees the first
     assert host.prompts(long).shape == tiny.prompts(long).shape == host.prompts(texts).shape
+    words = ["a", "dog,", "traffic-light", ",", "2"]
+    assert host.lengths(words) == tiny.lengths(words) == [1, 2, 2, 1, 0]
     latent = tiny.encode(picture)
     torch.testing.assert_close(host.decode(latent), tiny.decode(latent), atol=5e-3, rtol=0)
     t = torch.tensor([10, 900])

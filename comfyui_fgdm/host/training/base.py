@@ -76,6 +76,10 @@ class HostBackbone:
         encoded = [self.clip.encode_from_tokens(one) for one in first]
         return torch.cat(encoded).to(self.device, torch.float32, copy=True)
 
+    def lengths(self, words: Sequence[str]) -> list[int]:
+        tokens = [next(iter(self.clip.tokenize(word, return_word_ids=True).values())) for word in words]
+        return [sum(number > 0 for part in parts for _, _, number in part) for parts in tokens]
+
     @torch.no_grad()
     def encode(self, pictures: Tensor) -> Tensor:
         latents = self.vae.encode(pictures.permute(0, 2, 3, 1))

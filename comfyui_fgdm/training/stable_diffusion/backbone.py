@@ -64,6 +64,9 @@ class DiffusersBackbone:
         """B x 77 x 768."""
         return self.text(texts)
 
+    def lengths(self, words: Sequence[str]) -> list[int]:
+        return self.text.lengths(words)
+
     @torch.no_grad()
     def encode(self, pictures: Tensor) -> Tensor:
         found = self.vae.encode(2 * pictures.to(self.device, self.vae.dtype) - 1).latent_dist.mode()

@@ -60,6 +60,10 @@ class Prompts:
             )
         return [start, *found] + [end] * (TOKENS - 1 - len(found))
 
+    def lengths(self, words: Sequence[str]) -> list[int]:
+        """How many tokens each word takes; CLIP splits a text at blanks first."""
+        return [len(self.tokenizer(word, add_special_tokens=False)["input_ids"]) for word in words]
+
     @torch.no_grad()
     def __call__(self, texts: Sequence[str]) -> Tensor:
         """float32 B x 77 x width."""
