@@ -148,9 +148,9 @@ def test_tensorboard_holds_the_figures_of_the_log(place: Path, base: TinyBackbon
 def test_the_precision_of_the_first_trial_is_kept(place: Path, base: TinyBackbone, monkeypatch) -> None:
     file = written(place, "auto", precision="auto")
     first, again = run_of(file, base), run_of(file, base)
-    monkeypatch.setattr(first, "_trial", lambda dtype: 2.0 if dtype is None else 1.0)
+    monkeypatch.setattr(first, "_trial", lambda dtype, **_: 2.0 if dtype is None else 1.0)
     assert first.precision() is torch.bfloat16
-    monkeypatch.setattr(again, "_trial", lambda dtype: pytest.fail("tried again"))
+    monkeypatch.setattr(again, "_trial", lambda dtype, **_: pytest.fail("tried again"))
     assert again.precision() is torch.bfloat16
 
 
