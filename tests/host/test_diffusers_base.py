@@ -20,14 +20,18 @@ NARROW = random_sd15.LEVELS | {"model_channels": 32, "transformer_depth_output":
 
 
 @pytest.fixture(scope="module")
-def checkpoint(comfy_host, tmp_path_factory):
+def shapes(comfy_host) -> dict[str, tuple[int, ...]]:
     from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 
-    unet = {
-        random_sd15.UNET + name: value.shape for name, value in UNetModel(**NARROW, device="meta").state_dict().items()
-    }
+    unet = UNetModel(**NARROW, device="meta").state_dict()
+    narrow = {random_sd15.UNET + name: tuple(value.shape) for name, value in unet.items()}
+    return narrow | random_sd15.autoencoder_shapes() | random_sd15.text_shapes()
+
+
+@pytest.fixture(scope="module")
+def checkpoint(shapes, tmp_path_factory):
     path = tmp_path_factory.mktemp("narrow") / "narrow-sd15.safetensors"
-    random_sd15.write(path, unet | random_sd15.autoencoder_shapes() | random_sd15.text_shapes(), seed=1)
+    random_sd15.write(path, shapes, seed=1)
     yield path
     path.unlink()
 
@@ -112,6 +116,26 @@ def test_the_file_is_read_alike(bases):
     latent = other.encode(picture)
     torch.testing.assert_close(latent, host.encode(picture), atol=1e-4, rtol=1e-3)
     torch.testing.assert_close(other.decode(latent), host.decode(latent), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (
+            f"{random_sd15.UNET}middle_block.0.out_layers.3.weight",
+            "no whole UNet .*middle_block.0.out_layers.3.weight is",
+        ),
+        (f"{random_sd15.AUTOENCODER}decoder.conv_in.weight", "no whole VAE"),
+        (f"{random_sd15.TEXT}final_layer_norm.weight", r"no text encoder .*final_layer_norm.weight is missing"),
+    ],
+)
+def test_a_file_that_lacks_a_weight_is_refused(comfy_host, shapes, name, words, tmp_path):
+    loading = comfy_host.engine("comfyui_fgdm.training.stable_diffusion.loading")
+    zero = torch.zeros(1)
+    state = {one: zero.expand(shape) for one, shape in shapes.items() if one != name}
+    torch.save({"state_dict": state}, tmp_path / "part.ckpt")
+    with pytest.raises(loading.BaseModelError, match=words):
+        loading.load(tmp_path / "part.ckpt", loading.Held(near=(comfy_host.comfyui,)))
 
 
 def test_the_real_one_has_the_shapes_of_the_shipped_configs(comfy_host):

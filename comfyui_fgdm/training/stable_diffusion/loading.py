@@ -46,7 +46,8 @@ def load(base: Path, held: Held = Held(), device: torch.device | str = "cpu") ->
     look(base)
     place, here = base.resolve(), Path(__file__).resolve()
     near = [*([place] if base.is_dir() else []), *held.near, *place.parents, *here.parents]
-    parts = (_of_folder if base.is_dir() else _of_file)(base, held, near)
+    with libraries.quiet():
+        parts = (_of_folder if base.is_dir() else _of_file)(base, held, near)
     return DiffusersBackbone(parts, device, held.checkpointing)
 
 
