@@ -20,10 +20,10 @@ from .readers.pictures import can_be_mirrored
 from .readers.sources import FolderError
 from .stable_diffusion import loading
 from .stable_diffusion.kinds import BaseModelError
-from .stable_diffusion.text import PromptError
+from .stable_diffusion.text import VocabularyError
 
 REFUSALS = (
-    recipe.RecipeError, FolderError, loop.TrainingError, PaletteError, MissingPackageError, BaseModelError, PromptError,
+    recipe.RecipeError, FolderError, loop.TrainingError, PaletteError, MissingPackageError, BaseModelError, VocabularyError,
     CheckpointError,
 )  # fmt: skip
 """What a training refuses with, each in words for people."""
@@ -178,7 +178,6 @@ def _stable_diffusion(wanted: recipe.TrainingRecipe) -> Backbone:
         prediction=part.prediction,
         tokenizer=None if part.tokenizer == Path() else part.tokenizer,
         near=(Path(comfyui),) if comfyui else (),
-        cut=part.cut_captions,
     )
     return loading.load(Path(wanted.base), held, loop.device())
 

@@ -204,7 +204,7 @@ def prepare(
         if example.told:  # its map was read: time to ask whether to go on
             say(0, len(examples))
     texts.append("")
-    _write_prompts(part / "prompts.npy", texts, base)  # first, since one that is too long ends it
+    _write_prompts(part / "prompts.npy", texts, base)  # first: one that cannot be read ends it at once
     for row, example in enumerate(examples):
         for name in dict.fromkeys((*variables, *pictures)):
             kind = None if name == IMAGE else kinds.get(name)

@@ -146,14 +146,12 @@ class FrozenPart:
     precision: of its UNet, "float32", "bfloat16" or "float16". checkpointing: of gradients in the UNet, for less memory and
     more time; layers whose attention is distilled are left out of it. prediction: what the UNet predicts, "eps" or "v";
     "auto": as a diffusers folder says, else eps. tokenizer: folder with the vocabulary of its prompts, where none is found.
-    cut_captions: read the first 75 tokens of captions that are longer, instead of refusing them.
     """
 
     precision: str = "float32"
     checkpointing: bool = False
     prediction: str = "auto"
     tokenizer: Path = Path()
-    cut_captions: bool = False
 
 
 @dataclass(frozen=True)

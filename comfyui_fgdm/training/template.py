@@ -57,7 +57,6 @@ FROZEN = """
 precision = "float32"    # of the base's UNet; "bfloat16" takes half the memory (keep float32 with a rank above 0)
 checkpointing = false    # true: less memory, more time
 prediction = "auto"      # "v" for a model that predicts velocity
-cut_captions = false     # true: of captions of more than 75 tokens the first 75 are read
 # tokenizer = "FOLDER"   # of vocab.json and merges.txt, where no ComfyUI is found around the base or in COMFYUI_PATH
 """
 

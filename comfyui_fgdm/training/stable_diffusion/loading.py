@@ -27,21 +27,20 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": t
 class Held:
     """How a base is held. precision: of its UNet, see ``PRECISIONS``. checkpointing: of gradients, in the UNet. prediction:
     "eps", "v", or "auto" (what a diffusers folder says, eps for a file). tokenizer: folder of its vocabulary, if it has to
-    be named. near: other folders that may hold it, such as that of ComfyUI. cut: of longer prompts 75 tokens are read."""
+    be named. near: other folders that may hold it, such as that of ComfyUI."""
 
     precision: str = "float32"
     checkpointing: bool = False
     prediction: str = "auto"
     tokenizer: Path | None = None
     near: tuple[Path, ...] = ()
-    cut: bool = False
 
 
 def load(base: Path, held: Held = Held(), device: torch.device | str = "cpu") -> DiffusersBackbone:
     """The backbone of a checkpoint file or a diffusers folder.
 
     BaseModelError for what is no Stable Diffusion 1.x, from names and shapes, before its weights are read;
-    PromptError without a vocabulary; CheckpointError for a damaged file; MissingPackageError without the extra.
+    VocabularyError without a vocabulary; CheckpointError for a damaged file; MissingPackageError without the extra.
     """
     look(base)
     place, here = base.resolve(), Path(__file__).resolve()
@@ -83,9 +82,7 @@ def _of_file(path: Path, held: Held, near: Sequence[Path]) -> Parts:
             ) from None
         encoder = _encoder(file)
     _check_filled(path, unet, vae, encoder)
-    return Parts(
-        unet, vae, Prompts(tokenizer, encoder, held.cut), "eps" if held.prediction == "auto" else held.prediction
-    )
+    return Parts(unet, vae, Prompts(tokenizer, encoder), "eps" if held.prediction == "auto" else held.prediction)
 
 
 def _of_folder(folder: Path, held: Held, near: Sequence[Path]) -> Parts:
@@ -105,7 +102,7 @@ def _of_folder(folder: Path, held: Held, near: Sequence[Path]) -> Parts:
     vae = part(diffusers.AutoencoderKL, "vae", torch_dtype=torch.float32)
     encoder = part(transformers.CLIPTextModel, "text_encoder").float()
     _check_filled(folder, unet, vae, encoder)
-    return Parts(unet, vae, Prompts(tokenizer, encoder, held.cut), prediction)
+    return Parts(unet, vae, Prompts(tokenizer, encoder), prediction)
 
 
 def _tokenizer(held: Held, near: Sequence[Path]) -> Any:

@@ -18,22 +18,22 @@ HOSTS = Path("comfy") / "sd1_tokenizer"
 FILES = ("vocab.json", "merges.txt")
 
 
-class PromptError(ValueError):
-    """A prompt that cannot be encoded, or a vocabulary that is not there; the text says what to do."""
+class VocabularyError(ValueError):
+    """A vocabulary that is not there; the text says what to do."""
 
 
 def tokenizer_folder(wished: Path | None, near: Sequence[Path]) -> Path:
     """The folder with vocab.json and merges.txt: the wished one, else the first that is there.
 
-    near: folders that may hold it as ``tokenizer`` (those of diffusers do) or as ComfyUI does. PromptError if none does.
+    near: folders that may hold it as ``tokenizer`` (those of diffusers do) or as ComfyUI does. VocabularyError if none does.
     """
     places = [wished] if wished else [folder / inner for folder in near for inner in ("tokenizer", HOSTS)]
     for place in places:
         if all((place / name).is_file() for name in FILES):
             return place
     if wished:
-        raise PromptError(f"frozen.tokenizer: {wished} holds no {' and '.join(FILES)} of CLIP's tokenizer")
-    raise PromptError(
+        raise VocabularyError(f"frozen.tokenizer: {wished} holds no {' and '.join(FILES)} of CLIP's tokenizer")
+    raise VocabularyError(
         "base: a single file holds no vocabulary for prompts, and no ComfyUI was found around it. Set COMFYUI_PATH to the "
         f"folder of your ComfyUI, or frozen.tokenizer in the recipe to a folder with {' and '.join(FILES)}, such as "
         f"ComfyUI/{HOSTS.as_posix()} or the tokenizer folder of a diffusers model"
@@ -41,23 +41,16 @@ def tokenizer_folder(wished: Path | None, near: Sequence[Path]) -> Path:
 
 
 class Prompts:
-    """Texts to tokens to what the UNet reads. A text is taken as it is: there is no emphasis by brackets in it. cut: of a
-    longer one the first 75 tokens are read."""
+    """Texts to tokens to what the UNet reads. A text is taken as it is: there is no emphasis by brackets in it."""
 
-    def __init__(self, tokenizer: Any, encoder: Any, cut: bool = False) -> None:
-        self.tokenizer, self.encoder, self.cut = tokenizer, encoder, cut
+    def __init__(self, tokenizer: Any, encoder: Any) -> None:
+        self.tokenizer, self.encoder = tokenizer, encoder
 
     def tokens(self, text: str) -> list[int]:
-        """The 77 token numbers of a text: start, text, end, and ends again. PromptError if it is longer, unless it is cut."""
+        """The 77 token numbers of a text: start, text, end, and ends again. Of a longer one the first part, as in the host:
+        all prompts of a batch have one length."""
         start, end = self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
-        found = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-        if self.cut:
-            found = found[: TOKENS - 2]
-        if len(found) > TOKENS - 2:
-            raise PromptError(
-                f"caption: {text[:60]!r}... takes {len(found)} tokens, more than the {TOKENS - 2} that are read at once; "
-                f"shorten it, or set frozen.cut_captions = true to have the first {TOKENS - 2} read"
-            )
+        found = self.tokenizer(text, add_special_tokens=False)["input_ids"][: TOKENS - 2]
         return [start, *found] + [end] * (TOKENS - 1 - len(found))
 
     def lengths(self, words: Sequence[str]) -> list[int]:
