@@ -60,6 +60,20 @@ def fingerprint(recipe: TrainingRecipe) -> str:
     return json.dumps(facts, sort_keys=True, default=str)
 
 
+def _claim(place: Path, recipe: TrainingRecipe) -> None:
+    """Make the folder the recipe's; RecipeError if another training, started at the same time, has it."""
+    place.mkdir(parents=True, exist_ok=True)
+    about, wanted = place / "recipe.json", fingerprint(recipe)
+    facts = {"fingerprint": wanted, **dataclasses.asdict(recipe)}
+    try:
+        with about.open("x", encoding="utf-8") as file:
+            json.dump(facts, file, default=str, indent=1)
+    except FileExistsError:
+        if json.loads(about.read_text("utf-8")).get("fingerprint") != wanted:
+            raise RecipeError(f"output: {place} is the folder of another training; start this one again") from None
+        about.write_text(json.dumps(facts, default=str, indent=1), "utf-8")
+
+
 class Run:
     """A run of a recipe on a base. ``records`` trains, or goes on; the factor file in the folder is written at each
     checkpoint and at the end."""
@@ -94,11 +108,7 @@ class Run:
         if len(examples) < 2:
             raise RecipeError(f"data.folder: {data.folder} holds one example; training takes at least two")
         if processes.first:
-            place.mkdir(parents=True, exist_ok=True)
-            (place / "recipe.json").write_text(
-                json.dumps({"fingerprint": fingerprint(recipe), **dataclasses.asdict(recipe)}, default=str, indent=1),
-                "utf-8",
-            )
+            _claim(place, recipe)
         store = latents.prepare(
             recipe.output, examples, recipe.latents, recipe.views, base, self.palette, reports.prepared,
             waits=not processes.first, pictures=recipe.pictures,

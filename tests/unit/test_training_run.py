@@ -87,6 +87,16 @@ def test_a_run_from_folder_to_factor_file(place: Path, base: TinyBackbone) -> No
     )
 
 
+def test_two_trainings_that_start_at_once_do_not_share_a_folder(place: Path, base: TinyBackbone) -> None:
+    one, other = recipe_of(place, training={"seed": 21}), recipe_of(place, training={"seed": 22})
+    folders = [run.run_folder(one), run.run_folder(other)]
+    assert folders[0] == folders[1], "neither is there yet"
+    run.Run(one, base, folders[0])
+    with pytest.raises(RecipeError, match="is the folder of another training; start this one again"):
+        run.Run(other, base, folders[1])
+    assert run.run_folder(other) != folders[0]
+
+
 def test_a_run_that_is_stopped_goes_on_as_if_it_had_not_been(place: Path, base: TinyBackbone) -> None:
     whole, broken = (recipe_of(place, training={"seed": 3}) for _ in range(2))
     first = run.Run(whole, base, place / "whole")
