@@ -58,6 +58,10 @@ class Backbone(Protocol):
         """Encoded prompts, B x tokens x width, without gradient."""
         ...
 
+    def rest(self) -> None:
+        """What only encodes and decodes may leave the device until it is used again."""
+        ...
+
     def lengths(self, words: Sequence[str]) -> list[int]:
         """How many tokens of an encoded prompt each of its words takes, a prompt being split at blanks."""
         ...

@@ -113,6 +113,7 @@ class Run:
             recipe.output, examples, recipe.latents, recipe.views, base, self.palette, reports.prepared,
             waits=not processes.first, pictures=recipe.pictures,
         )  # fmt: skip
+        base.rest()
         self.data = self._data(store)
         torch.manual_seed(recipe.training.seed)
         self.task = tasks.task_of(recipe, base, self.palette, device)
@@ -156,6 +157,7 @@ class Run:
             prompts += batch.texts
         if not rows:
             return {}
+        self.base.rest()
         sheet = plot.grid(rows[: watch.samples])
         sheet.save(self.place / f"samples-{step:07d}.png")
         self.reports.sheet(step, sheet)

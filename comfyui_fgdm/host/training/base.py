@@ -76,6 +76,9 @@ class HostBackbone:
         encoded = [self.clip.encode_from_tokens(one) for one in first]
         return torch.cat(encoded).to(self.device, torch.float32, copy=True)
 
+    def rest(self) -> None:
+        """Nothing: the host moves its VAE and CLIP as it needs the memory."""
+
     def lengths(self, words: Sequence[str]) -> list[int]:
         tokens = [next(iter(self.clip.tokenize(word, return_word_ids=True).values())) for word in words]
         return [sum(number > 0 for part in parts for _, _, number in part) for parts in tokens]

@@ -47,6 +47,9 @@ class TinyBackbone:
         """B x 48 x 128."""
         return self.text(torch.tensor([text.encode(text.words_of(one)) for one in texts]))
 
+    def rest(self) -> None:
+        """Nothing: its parts are small."""
+
     def lengths(self, words: Sequence[str]) -> list[int]:
         return [len(text.words_of(word)) for word in words]
 

@@ -62,17 +62,25 @@ class DiffusersBackbone:
 
     def prompts(self, texts: Sequence[str]) -> Tensor:
         """B x 77 x 768."""
+        self.text.encoder.to(self.device)
         return self.text(texts)
+
+    def rest(self) -> None:
+        """VAE and text encoder wait in main memory until they are used again."""
+        self.vae.to("cpu")
+        self.text.encoder.to("cpu")
 
     def lengths(self, words: Sequence[str]) -> list[int]:
         return self.text.lengths(words)
 
     @torch.no_grad()
     def encode(self, pictures: Tensor) -> Tensor:
+        self.vae.to(self.device)
         found = self.vae.encode(2 * pictures.to(self.device, self.vae.dtype) - 1).latent_dist.mode()
         return found.float() * self.vae.config.scaling_factor
 
     def decode(self, latents: Tensor) -> Tensor:
+        self.vae.to(self.device)
         latents = latents.to(self.device, self.vae.dtype) / self.vae.config.scaling_factor
         return (self.vae.decode(latents).sample.float() / 2 + 0.5).clamp(0, 1)
 
