@@ -15,7 +15,7 @@ from ..maps.palette_file import PaletteError
 from . import latents, loop, processes, recipe, run, template
 from .backbone import Backbone
 from .extras import MissingPackageError
-from .readers import contents, formats, listing
+from .readers import contents, formats, listing, webdataset
 from .readers.pictures import can_be_mirrored
 from .readers.sources import FolderError
 from .stable_diffusion import loading
@@ -101,12 +101,13 @@ def _init(options: argparse.Namespace, backbones: Backbones) -> None:
 def _variables(place: Path, wanted: str | None) -> tuple[str, list[str]]:
     """(what is drawn, its parents) of a folder: what a user wants, or what is there."""
     format = formats.recognise(place, [wanted] if wanted else [])
-    if format == "folder":
-        there = [name for name in listing.folders(place) if kinds.find(name)]
+    if format in ("folder", "webdataset"):
+        names = listing.folders(place) if format == "folder" else webdataset.variables(place)
+        there = [name for name in names if kinds.find(name)]
         if not there and not wanted:
             raise FolderError(
-                f"{place} holds no folder named for a variable ({', '.join(kinds.names())}); put the maps there as "
-                "segmentation/NAME.png, and captions as captions/NAME.txt"
+                f"{place} holds no maps named for a variable ({', '.join(kinds.names())}); put the maps there as "
+                "segmentation/NAME.png (in shards NAME.segmentation.png), and captions as captions/NAME.txt (NAME.txt)"
             )
     elif format == "wholebody":
         return wanted or "pose", []

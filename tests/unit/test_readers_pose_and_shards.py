@@ -12,7 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
+from comfyui_fgdm.__main__ import main
 from comfyui_fgdm.maps import kinds, palettes, pose
+from comfyui_fgdm.training import recipe
 from comfyui_fgdm.training.readers import contents, formats, webdataset
 from comfyui_fgdm.training.readers.contents import Example
 from comfyui_fgdm.training.readers.pictures import can_be_mirrored, picture_of, read_colours
@@ -175,6 +177,16 @@ def test_shards_are_read_where_their_members_lie(tmp_path: Path) -> None:
     stamp = only.sources["depth"].stamp()
     shard(tmp_path / "s" / "0.tar", {**long, "a.depth.png": png(201), "z.jpg": png(1)})
     assert formats.look(tmp_path / "s" / "0.tar", ["depth"]).complete[0].sources["depth"].stamp() != stamp
+
+
+def test_init_takes_the_variables_that_shards_hold(tmp_path: Path) -> None:
+    shard(
+        tmp_path / "0.tar",
+        {"a.jpg": png(1), "a.depth.png": png(9), "a.txt": b"a", "b.depth.png": png(8), "b.jpg": png(2)},
+    )
+    assert main(["train", "init", str(tmp_path / "0.tar"), "--to", str(tmp_path / "r.toml")]) == 0
+    wanted = recipe.read(tmp_path / "r.toml")
+    assert (wanted.data.format, wanted.variables, wanted.data.without_caption) == ("webdataset", ("depth",), True)
 
 
 @pytest.mark.parametrize("left", [0.1, 0.5, 0.9])

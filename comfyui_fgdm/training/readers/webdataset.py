@@ -36,6 +36,12 @@ def recognised(folder: Path) -> bool:
     return bool(shards(folder))
 
 
+def variables(folder: Path) -> list[str]:
+    """Names of the variables of which the first shard holds pictures, in alphabetical order."""
+    found = {_place(file, part.name)[1] for file in shards(folder)[:1] for part in members(file)}
+    return sorted(name for name in found if name not in (None, "txt"))  # type: ignore[type-var, arg-type]
+
+
 def look(folder: Path, variables: Sequence[str], split: str) -> Contents:
     """What the shards hold for these variables. FolderError for a shard that is cut off, or two members of one name."""
     files = shards(folder)
