@@ -154,6 +154,7 @@ def _train(options: argparse.Namespace, backbones: Backbones) -> None:
     if team.count > 1:
         say(f"{team.count} processes share the batches of each step")
     reports = run.Reports(say=say, prepared=lambda done, total: _prepared(done, total, say))
+    say(f"on the base {wanted.base}")  # a large one takes a while
     base = backbones[wanted.base]() if wanted.base in backbones else _stable_diffusion(wanted)
     current = run.Run(wanted, base, place, reports, str(getattr(base, "device", "cpu")), processes=team)
     records = current.records(options.seconds)

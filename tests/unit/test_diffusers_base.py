@@ -48,8 +48,8 @@ def write_model(folder: Path) -> Path:
         down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D",) * 2,
     )  # fmt: skip
     vae = AutoencoderKL(
-        block_out_channels=(32, 32), latent_channels=4, sample_size=16,
-        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
+        block_out_channels=(32,) * 4, latent_channels=4, sample_size=64,
+        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
     )  # fmt: skip
     config = CLIPTextConfig(
         vocab_size=514, hidden_size=768, intermediate_size=64, num_hidden_layers=1, num_attention_heads=8,
@@ -223,7 +223,7 @@ def test_a_recipe_trains_on_a_folder_without_the_network(model: Path, tmp_path: 
     assert main(["train", "init", str(tmp_path / "data"), "--base", str(model), "--to", str(file)]) == 0
     wanted = recipe.read(file)
     assert (wanted.base, wanted.data.size, wanted.training.lr, wanted.factor.rank) == (str(model), 256, 1e-4, 0)
-    changed = {"size = 256": "size = 16", "steps = 20000": "steps = 2", "batch = 8": "batch = 2", "rank = 0": "rank = 2",
+    changed = {"size = 256": "size = 64", "steps = 20000": "steps = 2", "batch = 8": "batch = 2", "rank = 0": "rank = 2",
                "every = 500": "every = 2", '"auto"       # bf': '"float32" # bf'}  # fmt: skip
     written = file.read_text()
     for old, new in changed.items():
@@ -239,6 +239,28 @@ def test_a_recipe_trains_on_a_folder_without_the_network(model: Path, tmp_path: 
     assert (factor.info.base_family, factor.info.prediction_type) == ("sd15", "eps")
     assert "input_blocks.1.0.in_layers.2.weight" in factor.lora
     assert "output_blocks.3.1.transformer_blocks.0.attn2.to_k.weight" in factor.lora
+
+
+def test_an_image_factor_and_then_both_are_trained_by_recipes(model: Path, tmp_path: Path, capsys) -> None:
+    """A condition factor and a Control-LoRA are made on the base, and trained together, the gradient passing its decoder."""
+    write_maps(tmp_path / "data", 3)
+    common = (
+        f'output = "out"\nbase = "{model}"\n[data]\nfolder = "data"\nsize = 64\nflip = false\n[training]\nsteps = 1\nbatch = 1\n'
+        'warmup = 1\nprecision = "float32"\n[watch]\nsamples = 1\nrecall = 0\nsample_steps = 1\n[factor]\nvariable = "segmentation"\n'
+    )
+    made = {"start": "segmentation", "image_factor": "segmentation-image"}
+    for trains, more in (
+        ("factor", ""),
+        ("image_factor", "rank = 2\n"),
+        ("joint", "".join(f'{key} = "{name}.safetensors"\n' for key, name in made.items())),
+    ):
+        file = tmp_path / f"{trains}.toml"
+        file.write_text(f'{common}trains = "{trains}"\n{more}')
+        assert main(["train", str(file)]) == 0, capsys.readouterr().err
+        for written in (tmp_path / "out").rglob("segmentation*.safetensors"):
+            written.replace(tmp_path / written.name)
+    control = load_file(tmp_path / "segmentation-image.safetensors")
+    assert any(name.endswith("input_hint_block.14.weight") for name in control)
 
 
 def test_a_prompt_is_77_tokens_and_no_more(base) -> None:
