@@ -36,12 +36,14 @@ class FGDMExtension(ComfyExtension):
         from .sample_maps import SampleMaps
         from .save_factor import SaveFactor
         from .train_factor import TrainFactor
+        from .train_image_factor import TrainImageFactor
+        from .train_joint import TrainJoint
         from .write_examples import WriteExamples
 
         return [
             LoadEmbedded, LoadEmbeddedImageFactor, LoadFactor, ApplyFactor, Objects, SampleMaps, CandidateNoise, BestOfN, DecodeMap,
             GraphFactor, GraphImage, GraphGiven, GraphControl, GraphGuider, GraphResult,
-            LoadPictures, WriteExamples, TrainFactor, SaveFactor,
+            LoadPictures, WriteExamples, TrainFactor, SaveFactor, TrainImageFactor, TrainJoint,
         ]  # fmt: skip
 
 

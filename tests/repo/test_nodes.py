@@ -72,10 +72,14 @@ def test_locale_has_every_node_and_nothing_else(comfy_host: Any) -> None:
         }, node_id
 
 
+NO_WORKFLOW = {"FGDM_TrainImageFactor", "FGDM_TrainJoint"}
+"""They take a folder of pictures beside their maps, which no template makes; host tests run them."""
+
+
 def test_every_node_is_in_a_workflow() -> None:
     files = (ROOT / "workflows" / "api").glob("*.json")
     used = {node["class_type"] for file in files for node in json.loads(file.read_text("utf-8")).values()}
-    assert not set(NODE_IDS) - used, "no shipped workflow shows these nodes"
+    assert not set(NODE_IDS) - used - NO_WORKFLOW and not NO_WORKFLOW & used, "no shipped workflow shows these nodes"
 
 
 def test_node_list_for_the_manager_is_current(comfy_host: Any) -> None:
