@@ -10,7 +10,16 @@ import json
 from pathlib import Path
 
 GOLDEN = Path(__file__).with_name("golden_object_info.json")
-OPTIONS_OF_THE_HOST = {"factor_name", "model_name", "image_factor_name", "sampler", "scheduler", "folder", "image_factor", "start"}
+OPTIONS_OF_THE_HOST = {
+    "factor_name",
+    "model_name",
+    "image_factor_name",
+    "sampler",
+    "scheduler",
+    "folder",
+    "image_factor",
+    "start",
+}
 
 
 def interface(cls) -> dict:
