@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-SMALL = {"steps": 4, "batch_size": 2, "learning_rate": 1e-3, "size": 64, "flip": True, "without_caption": False,
+SMALL = {"steps": 4, "batch_size": 2, "learning_rate": 1e-3, "size": 32, "flip": True, "without_caption": False,
          "report_every": 4, "seed": 0, "start_anew": False}  # fmt: skip
 
 
