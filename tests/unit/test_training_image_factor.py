@@ -265,7 +265,7 @@ def spoilt_control(place: Path, **changes: torch.Tensor) -> str:
     ],
 )
 def test_what_cannot_be_trained_is_refused_in_words(
-    place: Path, base: TinyBackbone, factor: dict, words: list[str]
+    place: Path, tmp_path: Path, base: TinyBackbone, factor: dict, words: list[str]
 ) -> None:
     if factor.get("start") == "spoilt":
         factor = {"start": spoilt_control(place, **{"zero_convs.0.0.weight": torch.zeros(8, 8, 1, 1)})}
@@ -279,7 +279,7 @@ def test_what_cannot_be_trained_is_refused_in_words(
                 image_files.ImageFactorInfo(*told),
             )
     with pytest.raises((RecipeError, FolderError, files.FactorFileError)) as caught:
-        run.Run(recipe_of(place, factor=factor), base, place / "refused")
+        run.Run(recipe_of(place, factor=factor), base, tmp_path / "refused")
     assert all(word in str(caught.value) for word in words), caught.value
 
 
