@@ -15,6 +15,7 @@ output = {output}    # folder of runs; each run gets a folder of its own in it
 base = {base}    # the frozen base: "embedded", the tiny family of this pack, or a file or folder of Stable Diffusion 1.x
 
 [factor]
+trains = "factor"        # or "image_factor", "joint": see the README
 variable = "{variable}"
 parents = {parents}            # variables that it is conditioned on, e.g. ["segmentation"]
 kind = "time_adapter"    # or "adapter"

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...factors import files as adapters
+from ...factors import image_files
 from ...maps import kinds, palettes
 from ...training.hints import worn
 from ...training.lowrank import LowRank
@@ -77,12 +78,8 @@ class LowRankControl(nn.Module):
 
     def state(self) -> dict[str, Tensor]:
         """As core's ControlNetLoader reads a Control-LoRA: pairs `<layer>.up`, `<layer>.down`, whole weights, a mark."""
-        state = {"lora_controlnet": torch.zeros(0)}
-        for key, (down, up) in self.lora.pairs().items():
-            layer = key.removesuffix(".weight")
-            state[f"{layer}.up"], state[f"{layer}.down"] = up, down
-        whole = self.control.state_dict()
-        return state | {key: value for key, value in whole.items() if key.startswith(_OWN)}
+        own = {key: value for key, value in self.control.state_dict().items() if key.startswith(_OWN)}
+        return image_files.state(own, self.lora.pairs())
 
 
 def control_from(state: Mapping[str, Tensor], base: Base) -> ControlNet:
