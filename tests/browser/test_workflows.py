@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ FILES = templates()
 WORKFLOWS = sorted(name for name in FILES if runs_as_shipped(name))
 OTHERS = sorted(name for name in FILES if not runs_as_shipped(name))
 MAIN = "fgdm_best_of_10"
+SHOWING = {"SaveImage", "PreviewImage", "MaskPreview", "FGDM_SampleMaps", "FGDM_BestOfN", "FGDM_TrainFactor"}
 OTHER_SIZES = {"fgdm_maps_of_pictures": "1036 x 256"}  # of saved pictures; this one saves a grid of four
 
 # Sizes "width x height" of the pictures a node shows: in the page in Nodes 2.0, drawn by the node itself on the classic canvas.
@@ -38,6 +40,18 @@ OTHER_SEEDS = """(text) => app.graph.nodes.flatMap((node) => node.widgets ?? [])
   .forEach((widget) => { widget.value = widget.value + text.length })"""
 
 
+def showing_all_kinds() -> set[str]:
+    """Workflows that together hold every kind of node that shows pictures: the main one first, then by name."""
+    seen: set[str] = set()
+    chosen = set()
+    for name in sorted(WORKFLOWS, key=lambda name: (name != MAIN, name)):
+        kinds = {node["type"] for node in json.loads(FILES[name].read_text("utf-8"))["nodes"]}
+        if new := kinds & SHOWING - seen:
+            chosen.add(name)
+            seen |= new
+    return chosen
+
+
 def assert_nothing_is_missing(page: Any) -> None:
     types = page.evaluate("() => app.graph.nodes.map((node) => node.type)")
     missing = page.evaluate("(types) => types.filter((type) => !LiteGraph.registered_node_types[type])", types)
@@ -51,6 +65,8 @@ def assert_nothing_is_missing(page: Any) -> None:
 def test_template_opens_runs_and_shows_chart_and_image(page: Any, renderer: str, name: str, api_workflow: Any) -> None:
     frontend.template(page, FILES[name].stem)
     assert_nothing_is_missing(page)
+    if renderer == "nodes2" and name not in showing_all_kinds():
+        return  # the classic page has run it, and how each kind of node shows pictures is seen in the others
     page.evaluate(OTHER_SEEDS, renderer)  # what the server has cached is not put out again
     assert frontend.run(page) == "success"
 
