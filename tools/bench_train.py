@@ -160,21 +160,18 @@ def resident() -> int:
     return int(line.split()[1]) * 1024
 
 
-def rows(costs: dict[str, Cost], batch: int) -> Iterator[tuple[str, str, str]]:
-    def held(cost: Cost) -> int:
-        return cost.peak - cost.before
+def held(cost: Cost) -> int:
+    return cost.peak - cost.before
 
-    for name, cost in costs.items():
-        yield (
-            f"{WAYS[name].name}: a step of {batch}",
-            f"{shown_seconds(cost.seconds)}, {held(cost) / 2**30:.2f} GiB",
-            "",
-        )
+
+def compared(costs: dict[str, Cost]) -> Iterator[tuple[str, str, str]]:
+    """Rows: each of our ways beside each of the others."""
     for name in ("frozen", "bfloat16", "checkpointed"):
         for other in ("released", "open"):
             if name in costs and other in costs:
                 speed, memory = costs[other].seconds / costs[name].seconds, held(costs[name]) / held(costs[other])
-                goals = f"speed at least {SPEED_GOAL:g}: {'met' if speed >= SPEED_GOAL else 'missed'}; memory {judged(memory, MEMORY_GOAL)}"
+                met = "met" if speed >= SPEED_GOAL else "missed"
+                goals = f"speed at least {SPEED_GOAL:g}: {met}; memory {judged(memory, MEMORY_GOAL)}"
                 yield (
                     f"{WAYS[name].name}, against: {other}",
                     f"{speed:.2f} x the speed, {memory:.2f} x the memory",
@@ -233,8 +230,9 @@ def main() -> int:
             costs[name] = cost_of(name, Path(place), checkpoint, tokenizer, options)
             for state in Path(place).rglob("*.pt"):
                 state.unlink()
-            print(f"bench: {WAYS[name].name} is done", file=sys.stderr, flush=True)
-        for row in rows(costs, options.batch):
+            spent = f"{shown_seconds(costs[name].seconds)}, {held(costs[name]) / 2**30:.2f} GiB"
+            table.add(f"{WAYS[name].name}: a step of {options.batch}", spent, "")
+        for row in compared(costs):
             table.add(*row)
     table.write(OUTPUT)
     return 0
