@@ -5,7 +5,19 @@ from __future__ import annotations
 from comfy_api.latest import io, ui
 
 from .checks import checked
-from .training import course, frozen_base, names_in, number, of_folder, sections, training_folder
+from .training import (
+    course,
+    distilling,
+    frozen_base,
+    mirrored,
+    names_in,
+    number,
+    of_folder,
+    peak_rate,
+    picture_edge,
+    sections,
+    training_folder,
+)
 from .types import CATEGORY, FactorType
 
 
@@ -32,12 +44,12 @@ class TrainFactor(io.ComfyNode):
                 ),
                 number("steps", 2000, 1, 1_000_000, "Training steps. More are better until the validation loss stops falling.", advanced=False),
                 number("batch_size", 4, 1, 256, "Pictures a step. Lower it if memory runs out.", advanced=False),
-                number("learning_rate", 1e-4, 1e-7, 1e-1, "Highest learning rate; it rises at first and falls to zero.", 1e-6, False),
-                number("size", 256, 32, 1024, "Edge of the training pictures in pixels, a multiple of 8.", 8, False),
+                peak_rate(1e-4),
+                picture_edge(256),
                 number("rank", 0, 0, 256, "Rank of low-rank changes of the base in the factor file; 0: an adapter alone."),
                 io.String.Input("palette", default="coco183", advanced=True, tooltip="Palette of label maps; auto takes that of a published data set."),
-                number("distillation", 0.0, 0.0, 10.0, "Weight of attention distillation (equation 7 of the paper); 0: none.", 0.01),
-                io.Boolean.Input("flip", default=True, advanced=True, tooltip="Show every picture mirrored as well. Off for poses."),
+                distilling(),
+                mirrored(),
                 *course("Seed of the adapter's first weights and of all batches."),
             ],
             outputs=[

@@ -5,7 +5,17 @@ from __future__ import annotations
 from comfy_api.latest import io, ui
 
 from .checks import checked
-from .training import course, frozen_base, number, of_folder, sections, training_folder
+from .training import (
+    course,
+    frozen_base,
+    mirrored,
+    number,
+    of_folder,
+    peak_rate,
+    picture_edge,
+    sections,
+    training_folder,
+)
 from .types import CATEGORY
 
 NEW = "a new one"
@@ -35,13 +45,13 @@ class TrainImageFactor(io.ComfyNode):
                 ),
                 number("steps", 5000, 1, 1_000_000, "Training steps. A ControlNet follows its maps after some thousands.", advanced=False),
                 number("batch_size", 4, 1, 256, "Pictures a step. Lower it if memory runs out.", advanced=False),
-                number("learning_rate", 1e-5, 1e-7, 1e-1, "Highest learning rate; it rises at first and falls to zero.", 1e-6, False),
-                number("size", 512, 32, 1024, "Edge of the training pictures in pixels, a multiple of 8.", 8, False),
+                peak_rate(1e-5),
+                picture_edge(512),
                 number("rank", 0, 0, 256, "0: a whole ControlNet. More: a Control-LoRA of that rank, which takes less memory and disk.", advanced=False),
                 io.String.Input("palette", default="coco183", advanced=True, tooltip="Palette of label maps; for other maps it is not used."),
                 number("worn", 0.5, 0.0, 1.0, "Share of the maps that are shown as sampled ones look: soft, noisy, or with void at borders.", 0.05),
                 number("caption_dropout", 0.3, 0.0, 1.0, "Share of the pictures that are learned without their caption, from the map alone.", 0.05),
-                io.Boolean.Input("flip", default=True, advanced=True, tooltip="Show every picture mirrored as well. Off for poses."),
+                mirrored(),
                 *course("Seed of the first weights and of all batches."),
                 io.String.Input("filename", default="my-image-factor", tooltip="Name of the file in models/controlnet. A file that is there stays: the new one gets the next number."),
             ],

@@ -5,7 +5,18 @@ from __future__ import annotations
 from comfy_api.latest import io, ui
 
 from .checks import checked
-from .training import course, frozen_base, number, of_folder, sections, training_folder
+from .training import (
+    course,
+    distilling,
+    frozen_base,
+    mirrored,
+    number,
+    of_folder,
+    peak_rate,
+    picture_edge,
+    sections,
+    training_folder,
+)
 from .types import CATEGORY, FactorType
 
 
@@ -29,11 +40,11 @@ class TrainJoint(io.ComfyNode):
                 training_folder("image/NAME.png, the maps of the factor and of its parents, and captions/NAME.txt"),
                 number("steps", 2000, 1, 1_000_000, "Training steps.", advanced=False),
                 number("batch_size", 2, 1, 256, "Pictures a step. Lower it if memory runs out.", advanced=False),
-                number("learning_rate", 1e-5, 1e-7, 1e-1, "Highest learning rate; it rises at first and falls to zero.", 1e-6, False),
-                number("size", 256, 32, 1024, "Edge of the training pictures in pixels, a multiple of 8.", 8, False),
-                number("distillation", 0.0, 0.0, 10.0, "Weight of attention distillation (equation 7 of the paper); 0: none.", 0.01),
+                peak_rate(1e-5),
+                picture_edge(256),
+                distilling(),
                 io.Boolean.Input("image_gradient", default=True, advanced=True, tooltip="On: the image's loss teaches the factor as well, through the decoded map. Off: it teaches the hint block alone, in less memory."),
-                io.Boolean.Input("flip", default=True, advanced=True, tooltip="Show every picture mirrored as well. Off for poses."),
+                mirrored(),
                 *course("Seed of all batches."),
                 io.String.Input("filename", default="my-joint-image-factor", tooltip="Name of the image factor's file in models/controlnet. A file that is there stays: the new one gets the next number."),
             ],

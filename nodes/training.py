@@ -31,6 +31,32 @@ def training_folder(holds: str) -> Any:
     return io.Combo.Input("folder", options=datafolders.names(), tooltip=tooltip)
 
 
+def peak_rate(default: float) -> Any:
+    """The widget of the learning rate."""
+    return number(
+        "learning_rate", default, 1e-7, 1e-1, "Highest learning rate; it rises at first and falls to zero.", 1e-6, False
+    )
+
+
+def picture_edge(default: int) -> Any:
+    """The widget of the size."""
+    return number("size", default, 32, 1024, "Edge of the training pictures in pixels, a multiple of 8.", 8, False)
+
+
+def distilling() -> Any:
+    """The widget of attention distillation."""
+    return number(
+        "distillation", 0.0, 0.0, 10.0, "Weight of attention distillation (equation 7 of the paper); 0: none.", 0.01
+    )
+
+
+def mirrored() -> Any:
+    """The widget of mirrored views."""
+    return io.Boolean.Input(
+        "flip", default=True, advanced=True, tooltip="Show every picture mirrored as well. Off for poses."
+    )
+
+
 def course(seed: str) -> list[Any]:
     """Widgets of how a training runs; seed: what it is of."""
     return [

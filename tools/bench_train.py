@@ -83,7 +83,7 @@ def write_data(folder: Path, count: int, size: int) -> None:
         (folder / "captions" / f"{number}.txt").write_text(CAPTIONS[number % len(CAPTIONS)], encoding="utf-8")
 
 
-def recipe_of(place: Path, steps: int, batch: int, size: int, distil: bool = False) -> recipe.TrainingRecipe:
+def recipe_of(place: Path, steps: int, batch: int, size: int) -> recipe.TrainingRecipe:
     never = 10**6
     sections = {
         "output": "out",
@@ -91,19 +91,18 @@ def recipe_of(place: Path, steps: int, batch: int, size: int, distil: bool = Fal
         "data": {"folder": "data", "size": size, "flip": False},
         "training": {"steps": steps, "batch": batch, "precision": "float32"},
         "watch": {"log_every": 1, "validate_every": never, "sample_every": never, "save_every": never},
-        "distillation": {"weight": 0.1 if distil else 0.0},
     }
     return recipe.parse(sections, place)
 
 
 def frozen_steps(base: Any, wanted: recipe.TrainingRecipe, place: Path) -> Iterator[None]:
-    """The trainer's own steps, of a run whose folder is `place`."""
+    """The trainer's own steps, of a run whose folder is `place`; pictures and prompts are encoded before the first."""
     current = run.Run(wanted, base, place, device=str(loop.device()))
     for _ in loop.train("steps", current.task.network, current.loss, wanted.budget, place, log_every=1):
         yield
 
 
-def open_steps(base: Any, wanted: recipe.TrainingRecipe, _place: Path) -> Iterator[None]:
+def open_steps(base: Any, wanted: recipe.TrainingRecipe) -> Iterator[None]:
     """The released loop: gradients of all weights of the UNet, pictures and prompts encoded at each step."""
     where, size = loop.device(), wanted.data.size
     base.unet.requires_grad_(True)
@@ -116,10 +115,10 @@ def open_steps(base: Any, wanted: recipe.TrainingRecipe, _place: Path) -> Iterat
         chosen = [files[(step * wanted.training.batch + k) % len(files)] for k in range(wanted.training.batch)]
         pictures = torch.stack([picture_of(PictureFile(file), kind, size, View(), palettes.COCO) for file in chosen])
         latent, prompts = base.encode(pictures.to(where)), base.prompts([CAPTIONS[0]] * len(chosen))
-        t = torch.randint(objective.STEPS, (len(chosen),), generator=generator).to(where)
-        noise = torch.randn(latent.shape, generator=generator).to(where)
-        x, _ = objective.noised(latent, noise, t)
-        loss = F.mse_loss(network.predict(base, x, t, prompts), noise)
+        t = objective.levels(len(chosen), generator)
+        x, target = objective.drawn(latent.cpu(), t, base.facts.prediction, generator)
+        x, t, target = (value.to(where) for value in (x, t, target))
+        loss = F.mse_loss(network.predict(base, x, t, prompts), target)
         optimiser.zero_grad()  # of the adapter alone, as there: gradients of the base stay and add up
         loss.backward()
         optimiser.step()
@@ -129,14 +128,11 @@ def open_steps(base: Any, wanted: recipe.TrainingRecipe, _place: Path) -> Iterat
 
 def measured(way: Way, place: Path, checkpoint: Path, tokenizer: Path, options: argparse.Namespace) -> Cost:
     mend.install()
-    before = resident()
+    before = peak()
     held = loading.Held(precision=way.precision, checkpointing=way.checkpointing, tokenizer=tokenizer)
     base = loading.load(checkpoint, held, loop.device())
     wanted = recipe_of(place, options.steps + 1, options.batch, options.size)
-    own = place / f"run-{options.way}"
-    if way.frozen:  # pictures and prompts are encoded once, before: not a part of a step
-        run.Run(wanted, base, own, device=str(loop.device()))
-    running = (frozen_steps if way.frozen else open_steps)(base, wanted, own)
+    running = frozen_steps(base, wanted, place / f"run-{options.way}") if way.frozen else open_steps(base, wanted)
     times = []
     next(running)
     reset_peak()
@@ -147,17 +143,6 @@ def measured(way: Way, place: Path, checkpoint: Path, tokenizer: Path, options: 
         if len(times) == options.steps:
             break
     return Cost(statistics.median(times), peak(), before)
-
-
-def resident() -> int:
-    """Bytes of memory of this process; 0 on a GPU, whose memory is counted by PyTorch alone."""
-    if GPU:
-        return 0
-    status = Path("/proc/self/status")
-    line = (
-        next(line for line in status.read_text().splitlines() if line.startswith("VmRSS")) if status.exists() else "_ 0"
-    )
-    return int(line.split()[1]) * 1024
 
 
 def held(cost: Cost) -> int:
@@ -180,27 +165,11 @@ def compared(costs: dict[str, Cost]) -> Iterator[tuple[str, str, str]]:
 
 
 def cost_of(name: str, place: Path, checkpoint: Path, tokenizer: Path, options: argparse.Namespace) -> Cost:
-    command = [
-        sys.executable,
-        "-m",
-        "tools.bench_train",
-        "--way",
-        name,
-        "--place",
-        str(place),
-        "--checkpoint",
-        str(checkpoint),
-    ]
-    command += [
-        "--tokenizer",
-        str(tokenizer),
-        "--size",
-        str(options.size),
-        "--batch",
-        str(options.batch),
-        "--steps",
-        str(options.steps),
-    ]
+    told = {
+        "way": name, "place": place, "checkpoint": checkpoint, "tokenizer": tokenizer,
+        "size": options.size, "batch": options.batch, "steps": options.steps,
+    }  # fmt: skip
+    command = [sys.executable, "-m", "tools.bench_train", *(f"--{key}={value}" for key, value in told.items())]
     done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
     return Cost(**json.loads(done.stdout.splitlines()[-1]))
 
