@@ -27,17 +27,7 @@ from comfyui_fgdm.training.image_factor import ImageFactorNetwork, ImageFactorSe
 from comfyui_fgdm.training.image_factor import loss_of_batch as loss_of_image_batch
 from comfyui_fgdm.training.stable_diffusion import kinds, loading, names, text
 from tools.toy_folder import write_maps
-
-LETTERS = [chr(code) for code in (*range(33, 127), *range(161, 173), *range(174, 256), *range(256, 324))]
-"""The 256 letters that bytes stand for in the vocabularies of CLIP and GPT-2."""
-
-
-def write_tokenizer(folder: Path) -> None:
-    """A vocabulary of single letters in the layout of CLIP's."""
-    folder.mkdir(parents=True)
-    words = [*LETTERS, *(f"{letter}</w>" for letter in LETTERS), "<|startoftext|>", "<|endoftext|>"]
-    (folder / "vocab.json").write_text(json.dumps({word: number for number, word in enumerate(words)}))
-    (folder / "merges.txt").write_text("#version: 0.2\n")
+from tools.toy_tokenizer import LETTERS, write_tokenizer
 
 
 def write_model(folder: Path) -> Path:
