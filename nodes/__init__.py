@@ -27,6 +27,7 @@ class FGDMExtension(ComfyExtension):
         from .best_of_n import BestOfN
         from .candidate_noise import CandidateNoise
         from .decode_map import DecodeMap
+        from .edit_map import EditMap
         from .graph_sampling import GraphControl, GraphGuider, GraphResult
         from .graph_variables import GraphFactor, GraphGiven, GraphImage
         from .load_embedded import LoadEmbedded, LoadEmbeddedImageFactor
@@ -43,6 +44,7 @@ class FGDMExtension(ComfyExtension):
         return [
             LoadEmbedded, LoadEmbeddedImageFactor, LoadFactor, ApplyFactor, Objects, SampleMaps, CandidateNoise, BestOfN, DecodeMap,
             GraphFactor, GraphImage, GraphGiven, GraphControl, GraphGuider, GraphResult,
+            EditMap,
             LoadPictures, WriteExamples, TrainFactor, SaveFactor, TrainImageFactor, TrainJoint,
         ]  # fmt: skip
 

@@ -104,6 +104,16 @@ def show_text(text: str, node: type) -> None:
         server.send_progress_text(text, hidden.unique_id)
 
 
+def send(event: str, data: dict, node: type) -> None:
+    """Tell the browser that queued the run something about the running ``node``, a class whose schema asks for
+    ``io.Hidden.unique_id``: an event with the execution id as "node". Nothing happens where there is no server."""
+    from server import PromptServer
+
+    server, hidden = getattr(PromptServer, "instance", None), node.hidden
+    if server is not None and hidden is not None and hidden.unique_id:
+        server.send_sync(event, {"node": hidden.unique_id, **data}, server.client_id)
+
+
 def sheet(pictures: list[Image.Image]) -> tuple[str, Image.Image, int]:
     """Pictures side by side in a near-square grid, as a preview for the host's progress bar.
 

@@ -37,6 +37,20 @@ def reader_of(factor: Factor | None) -> Reader:
     return COCO_MAPS if factor is None else factor.reader
 
 
+def told_reader(factor: Factor | None, palette: str, library: Library) -> Reader:
+    """The reader of maps that are said to be of a palette, all of whose classes may then occur; that of the factor, if
+    ``palette`` is empty or the factor's own. ValueError for a palette that is not there, or where maps have no classes."""
+    reader = reader_of(factor)
+    if not palette or (reader.palette is not None and reader.palette.name == palette):
+        return reader
+    if reader.palette is None:
+        raise ValueError(f"palette: {reader.kind.name} maps have no classes; leave it at the factor's own.")
+    try:
+        return replace(reader, palette=library.palette(palette), classes=None)
+    except palettes.PaletteError as error:
+        raise ValueError(f"palette: {error}.") from None
+
+
 def reader_by_looks(maps: torch.Tensor, library: Library) -> Reader:
     """What reads an IMAGE batch of given maps, of which nothing is known: as COCO's, unless they look clearly more like
     maps of another palette."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import comfy.model_management
 import torch
 
 from ..maps import cleaning, palettes
 from ..maps.conversion import Colours, convert
-from ..maps.library import Library
 from ..maps.reader import Reader, VariableError
 from ..maps.regions import Segs, find_regions, to_segs
 from ..objects import charts, gallery, recall, words
@@ -19,7 +18,7 @@ from ..objects.query import summary
 from ..sampling.noise import candidate_seed
 from . import own
 from .models.factor import Factor
-from .reading import class_labels, describe, pictures_of, read_maps, reader_of, scored_reader, to_image
+from .reading import class_labels, describe, pictures_of, read_maps, scored_reader, to_image, told_reader
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ def decode_map(maps: torch.Tensor, factor: Factor | None, wishes: Decoding = Dec
     variable that cannot be read.
     """
     library = own.library()
-    reader = _told(reader_of(factor), wishes.palette, library)
+    reader = told_reader(factor, wishes.palette, library)
     if reader.palette is None:
         return _decode_values(pictures_of(maps), reader, wishes)
     palette, wanted = reader.palette, class_labels(wishes.class_name, reader)
@@ -134,18 +133,6 @@ def decode_map(maps: torch.Tensor, factor: Factor | None, wishes: Decoding = Dec
         _dumps(report),
         [to_segs([region for region in one if region.label in masked], size, palette) for one in regions],
     )
-
-
-def _told(reader: Reader, palette: str, library: Library) -> Reader:
-    """The reader of maps that are said to be of another palette, all of whose classes may then occur."""
-    if not palette or (reader.palette is not None and reader.palette.name == palette):
-        return reader
-    if reader.palette is None:
-        raise ValueError(f"palette: {reader.kind.name} maps have no classes; leave it at the factor's own.")
-    try:
-        return replace(reader, palette=library.palette(palette), classes=None)
-    except palettes.PaletteError as error:
-        raise ValueError(f"palette: {error}.") from None
 
 
 def _decode_values(pictures: torch.Tensor, reader: Reader, wishes: Decoding) -> Decoded:

@@ -72,7 +72,7 @@ def test_locale_has_every_node_and_nothing_else(comfy_host: Any) -> None:
         }, node_id
 
 
-NO_WORKFLOW = {"FGDM_TrainImageFactor", "FGDM_TrainJoint"}
+NO_WORKFLOW = {"FGDM_TrainImageFactor", "FGDM_TrainJoint", "FGDM_EditMap"}
 """They take a folder of pictures beside their maps, which no template makes; host tests run them."""
 
 

@@ -1,0 +1,95 @@
+"""Edit Map: a map with the edits of a recipe, which the editor in the browser writes."""
+
+from comfy_api.latest import io, ui
+
+from .checks import checked
+from .decode_map import OF_THE_FACTOR
+from .types import CATEGORY, FactorType, ObjectsType
+
+
+class EditMap(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        from ..comfyui_fgdm.host import own
+        from ..comfyui_fgdm.host.editing import WhenChanged
+
+        return io.Schema(
+            node_id="FGDM_EditMap",
+            display_name="Edit Map (FG-DM)",
+            category=CATEGORY + "/editing",
+            description="Edits a map by a recipe of operations: move, resize, flip, copy, remove and paste objects, change their "
+            "order and class, draw and fill. Every pixel keeps or gets one class; no colour is ever blended.",
+            search_aliases=["fg-dm", "map editor", "move object", "paint segmentation", "draw classes", "mask editor"],
+            is_output_node=True,
+            hidden=[io.Hidden.unique_id],
+            inputs=[
+                io.Image.Input("map", tooltip="The map to edit. Of a batch, the editor shows the first; all are edited alike."),
+                FactorType.Input(
+                    "factor",
+                    optional=True,
+                    tooltip="The factor that drew the map; only its classes are then considered. Without it: all COCO classes.",
+                ),
+                io.Image.Input(
+                    "second", optional=True, tooltip="A second map, of any size, to take objects or the background from."
+                ),
+                io.Image.Input(
+                    "picture", optional=True, tooltip="A picture that the editor shows under the map, to trace it. It changes nothing."
+                ),
+                ObjectsType.Input(
+                    "objects", optional=True, tooltip="The wanted objects: their recall before and after is then reported."
+                ),
+                io.String.Input(
+                    "recipe",
+                    multiline=True,
+                    dynamic_prompts=False,
+                    socketless=True,
+                    default="",
+                    tooltip="What to do, as JSON; the editor writes it. Empty: nothing. Its format is on the help page.",
+                ),
+                io.Combo.Input(
+                    "when_changed",
+                    options=WhenChanged,
+                    default=WhenChanged.ASK,
+                    tooltip="What happens to a recipe that was made on another map than the one that comes in. ask: the run stops "
+                    "and says so, and the editor asks. apply: it is applied as well as may be. ignore: the map passes unedited. "
+                    "The recipe is never changed.",
+                ),
+                io.Combo.Input(
+                    "palette",
+                    options=[OF_THE_FACTOR, *own.library().names],
+                    default=OF_THE_FACTOR,
+                    optional=True,
+                    advanced=True,
+                    tooltip="Which palette the colours of the map are of. of the factor: that of the factor, COCO without one.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output("map", display_name="map", tooltip="The edited map in exact class colours."),
+                io.Mask.Output("changed", display_name="changed", tooltip="1 where a pixel has another class than before."),
+                io.String.Output(
+                    "json",
+                    display_name="json",
+                    tooltip="What was applied, left out and why, what moved, the changed share, and recall before and after, as JSON.",
+                ),
+            ],
+        )  # fmt: skip
+
+    @classmethod
+    def fingerprint_inputs(cls, **_):
+        from ..comfyui_fgdm.host import own
+
+        return own.fingerprint()  # of palettes that a user may edit
+
+    @classmethod
+    @checked
+    def execute(
+        cls, map, recipe, when_changed, factor=None, second=None, picture=None, objects=None, palette=OF_THE_FACTOR
+    ) -> io.NodeOutput:
+        from ..comfyui_fgdm.host.editing import EditInputs, WhenChanged, edit_maps
+        from ..comfyui_fgdm.host.progress import send
+
+        told = "" if palette == OF_THE_FACTOR else palette
+        given = EditInputs(recipe, WhenChanged(when_changed), factor, told, second, picture, objects)
+        result = edit_maps(map, given, lambda entry: send("fgdm_edit", {"fgdm_edit": [entry]}, cls))
+        shown = ui.PreviewImage(result.maps, cls=cls).as_dict()
+        return io.NodeOutput(result.maps, result.changed, result.json, ui={**shown, "fgdm_edit": [result.entry]})
