@@ -22,7 +22,8 @@ from typing import Any
 import torch
 
 from . import palettes
-from .palette_file import MAX_NAME, Palette, PaletteError, check_fields, check_name, read_json, said
+from .json_file import MAX_NAME, PaletteError, check_fields, check_name, read_json, said
+from .palette_file import Palette
 
 
 class Colours(Enum):

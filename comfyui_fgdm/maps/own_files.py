@@ -10,8 +10,9 @@ from pathlib import Path
 
 from . import conversion, palettes
 from .conversion import Table
+from .json_file import PaletteError, read_json
 from .library import Library
-from .palette_file import Palette, PaletteError, read_json, read_palette
+from .palette_file import Palette, read_palette
 
 
 def read(paths: Sequence[Path]) -> Library:

@@ -11,6 +11,11 @@ A file is one JSON object:
     things       optional: indices of countable objects; without it, all classes but void
     synonyms     optional: {"dog": ["puppy", "hound"], "dog|cat": ["pet"]}: what people call a class, or a class and
                  those that count as well; singular
+    attributes   optional: {"bald": {"absent": "hair", "present": "skin", "phrases": ["bald head"]}}: what people call it
+                 when a class is missing ("absent"), on a map where another one is there ("present", optional); "a|b" is
+                 any of both
+    not_representable  optional: {"maps have no colours": ["pale", "tanned"]}: what people ask for and no map of this
+                 palette shows, by reason
 
 Names are one line of at most 64 printable characters; a file is UTF-8 (with or without a byte order mark) of at most
 1 MB.
@@ -18,22 +23,19 @@ Names are one line of at most 64 printable characters; a file is UTF-8 (with or 
 
 from __future__ import annotations
 
-import json
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from . import palette_words
+from .json_file import PaletteError as PaletteError
+from .json_file import check_fields, check_name, read_json, said
+from .palette_words import Attribute
+
 MAX_LABELS = 1024
-MAX_NAME = 64
-MAX_BYTES = 1_000_000
 _REQUIRED = ("name", "void", "labels")
-_OPTIONAL = ("about", "retired", "same_colour", "things", "synonyms")
-
-
-class PaletteError(ValueError):
-    """A label, class, picture or file that a palette cannot represent."""
+_OPTIONAL = ("about", "retired", "same_colour", "things", "synonyms", "attributes", "not_representable")
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ class Palette:
     ``labels[i].index == i``. ``void`` is the label of pixels that belong to no class. ``retired`` are labels
     that have a colour but never occur in the data set, so no factor trained on it can draw them. ``things``
     are the countable objects; the rest is stuff. ``synonyms``: (labels, phrases), where the phrases mean the first
-    label and the others count as well.
+    label and the others count as well. ``attributes``: what is called by the absence of a class. ``not_representable``:
+    (why, phrases).
     """
 
     name: str
@@ -61,6 +64,8 @@ class Palette:
     retired: tuple[int, ...] = ()
     things: tuple[int, ...] = ()
     synonyms: tuple[tuple[tuple[int, ...], tuple[str, ...]], ...] = ()
+    attributes: tuple[Attribute, ...] = ()
+    not_representable: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -111,83 +116,6 @@ def read_palette(path: Path) -> Palette:
         raise PaletteError(f"{path}: {error}") from None
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file; PaletteError if it cannot be read, is something else or repeats a key."""
-    try:
-        raw = json.loads(_text(Path(path)), object_pairs_hook=_without_repeats)
-    except OSError as error:
-        raise PaletteError(f"cannot be read ({error.strerror or error}); check the path") from None
-    except json.JSONDecodeError as error:
-        raise PaletteError(f"is not JSON: {error.msg} in line {error.lineno}, column {error.colno}") from None
-    except RecursionError:
-        raise PaletteError("is not JSON of a palette: nested too deeply") from None
-    except PaletteError:
-        raise
-    except ValueError:  # of Python's limit, some 4300
-        raise PaletteError("holds a number of too many digits; colours and indices have at most four") from None
-    if not isinstance(raw, dict):
-        raise PaletteError(f"must hold a JSON object {{...}}, not {type(raw).__name__}")
-    return raw
-
-
-def _text(path: Path) -> str:
-    """The text of a file; OSError if it cannot be read, PaletteError for one that is too large or no text."""
-    found = path.stat()
-    if not stat.S_ISREG(found.st_mode):
-        raise PaletteError("is no file; remove it")
-    if found.st_size > MAX_BYTES:
-        raise PaletteError(
-            f"is {found.st_size / 1e6:.1f} MB, a palette or table has at most {MAX_BYTES / 1e6:.1f} MB; remove it"
-        )
-    try:
-        text = path.read_bytes().decode("utf-8-sig")  # some editors begin files with a byte order mark
-    except UnicodeDecodeError:
-        raise PaletteError("is no text in UTF-8; save it as UTF-8") from None
-    if "\0" in text:
-        raise PaletteError("is no text in UTF-8 (it looks like UTF-16 or UTF-32); save it as UTF-8")
-    return text
-
-
-def said(value: Any, most: int = 80) -> str:
-    """A value for a message: shortened, in printable characters."""
-    try:
-        text = json.dumps(value) if isinstance(value, (dict, list)) else repr(value)
-    except (RecursionError, ValueError):
-        text = f"a {type(value).__name__}"
-    return text if len(text) <= most else text[: most - 3] + "..."
-
-
-def check_name(value: Any, where: str = "'name' ") -> str:
-    """A name without blanks around it; PaletteError unless it is one line of 1 to ``MAX_NAME`` printable characters."""
-    if not isinstance(value, str) or not value.strip():
-        raise PaletteError(f"{where}must be a text that is not empty, got {said(value)}")
-    if len(name := value.strip()) > MAX_NAME:
-        raise PaletteError(f"{where}must have at most {MAX_NAME} characters, has {len(name)}; shorten it")
-    if not name.isprintable():
-        raise PaletteError(f"{where}must be one line of printable characters, got {said(name)}")
-    return name
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise PaletteError(f"{said(key)} is there twice; remove one")
-        found[key] = value
-    return found
-
-
-def check_fields(raw: dict[str, Any], required: Sequence[str], optional: Sequence[str], where: str = "") -> None:
-    """PaletteError if a field is missing or unknown; ``where`` names the entry, with a colon at its end."""
-    for name in required:
-        if name not in raw:
-            raise PaletteError(f"{where}{name!r} is missing; add it")
-    for name in raw:
-        if name not in (*required, *optional):
-            known = ", ".join((*required, *optional))
-            raise PaletteError(f"{where}unknown field {said(name)}; remove or rename it, the fields are {known}")
-
-
 def _palette(raw: dict[str, Any]) -> Palette:
     check_fields(raw, _REQUIRED, _OPTIONAL)
     name, entries = check_name(raw["name"]), raw["labels"]
@@ -202,7 +130,17 @@ def _palette(raw: dict[str, Any]) -> Palette:
     _check_colours(labels, raw.get("same_colour", []))
     retired = _indices(raw, "retired", labels, ())
     things = _indices(raw, "things", labels, tuple(label.index for label in labels if label.index != void))
-    return Palette(name, labels, void, retired, things, _synonyms(raw.get("synonyms", {}), labels))
+    index = {label.name.lower(): label.index for label in labels}
+    return Palette(
+        name=name,
+        labels=labels,
+        void=void,
+        retired=retired,
+        things=things,
+        synonyms=palette_words.synonyms(raw.get("synonyms", {}), index),
+        attributes=palette_words.attributes(raw.get("attributes", {}), index),
+        not_representable=palette_words.not_representable(raw.get("not_representable", {})),
+    )
 
 
 def _labels(entries: list[Any]) -> tuple[Label, ...]:
@@ -263,21 +201,6 @@ def _indices(raw: dict[str, Any], field: str, labels: Sequence[Label], default: 
     if bad or not isinstance(values, list):
         raise PaletteError(f"'{field}' must be a list of indices 0..{len(labels) - 1}, got {said(bad)}")
     return tuple(sorted(set(values)))
-
-
-def _synonyms(raw: Any, labels: Sequence[Label]) -> tuple[tuple[tuple[int, ...], tuple[str, ...]], ...]:
-    if not isinstance(raw, dict) or not all(isinstance(phrases, list) for phrases in raw.values()):
-        raise PaletteError('\'synonyms\' must be an object of lists, such as {"dog": ["puppy", "hound"]}')
-    index = {label.name.lower(): label.index for label in labels}
-    found = []
-    for key, phrases in raw.items():
-        names = [name.strip().lower() for name in key.split("|")]
-        unknown = [name for name in names if name not in index]
-        if unknown or len(set(names)) < len(names):
-            raise PaletteError(f"'synonyms': {said(key)} must be a class, or different ones with | between")
-        where = f"'synonyms' of {said(key)}: a phrase "
-        found.append((tuple(index[name] for name in names), tuple(check_name(one, where) for one in phrases)))
-    return tuple(found)
 
 
 def _is_index(value: Any, labels: Sequence[Label]) -> bool:

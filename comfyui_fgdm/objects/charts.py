@@ -58,7 +58,7 @@ def score_chart(
         draw.text((12, 58 + 20 * number), cut(draw, line, normal, width - 24), BAD, normal)
     for k, item in enumerate(items):
         left = _LEFT + _CELL * k
-        draw.text((left, base - 32), cut(draw, item.name, small, _CELL - 8), INK, small)
+        draw.text((left, base - 32), cut(draw, item.title, small, _CELL - 8), INK, small)
         draw.rectangle((left, base - 12, left + _CELL - 10, base - 7), palette.labels[item.label].rgb, GRID)
     draw.text((_LEFT + _CELL * len(items), base - 32), "spurious", INK, small)
     for place, i in enumerate(shown):
@@ -79,12 +79,22 @@ def score_chart(
             left = _LEFT + _CELL * k
             box = (left, top + 12, left + _CELL - 10, top + _ROW - 12)
             draw.rectangle(box, fill=GOOD if yes else PAPER, outline=GOOD if yes else BAD)
-            text = f"{100 * float(scores.area[i, k]):.1f} %" if yes else "missing"
+            text = _cell(scores, query, i, k)
             draw.text((box[0] + 6, box[1] + 6), text, PAPER if yes else BAD, small)
         draw.text((_LEFT + 4 + _CELL * len(items), top + 17), str(int(scores.spurious[i])), INK, small)
     if len(order) > len(shown):
         draw.text((12, height - 24), f"and {len(order) - len(shown)} more maps with lower scores", MUTED, small)
     return np.asarray(sheet)
+
+
+def _cell(scores: Scores, query: ObjectQuery, map_index: int, place: int) -> str:
+    """What a map has of an object, in a few letters."""
+    item, share = query.items[place], f"{100 * float(scores.area[map_index, place]):.1f} %"
+    if item.absent:
+        return "absent" if scores.present[map_index, place] else "there"
+    if item.count > 1 and scores.regions is not None:
+        return f"{int(scores.regions[map_index, place])} of {item.count}"
+    return share if scores.present[map_index, place] else "missing"
 
 
 def legend(labels: torch.Tensor, palette: palettes.Palette = palettes.COCO, limit: int = 32) -> np.ndarray:

@@ -67,7 +67,7 @@ def score_gallery(
         name = f"map {i}" if seeds is None else f"seed {seeds[i]}"
         after = left + round(draw.textlength(value, normal)) + 10
         write_whole(draw, (after, under + 2), name, left + side - after, MUTED)
-        lacks = [item.name for k, item in enumerate(query.items) if not scores.present[i, k]]
+        lacks = [item.title for k, item in enumerate(query.items) if not scores.present[i, k]]
         for number, line in enumerate(_missing(draw, lacks, small, side)):
             draw.text((left, under + 20 + _LINE * number), line, BAD if lacks else GOOD, small)
         draw.line((left, under + 20 + _LINE * LINES, left + side, under + 20 + _LINE * LINES), GRID)

@@ -20,13 +20,23 @@ class ObjectsError(ValueError):
 class ObjectItem:
     """One required object: the words of the text that name it, its label index, and the name of that class.
 
-    also: labels that count as this object as well ("wall" is any of the seven kinds of wall).
+    also: labels that count as this object as well ("wall" is any of the seven kinds of wall). count: how many separate
+    regions are asked for. absent: it is held where the labels are missing and, if there are ``needs``, any of these is there;
+    its name then says so ("no car", "bald").
     """
 
     phrase: str
     label: int
     name: str
     also: tuple[int, ...] = ()
+    count: int = 1
+    absent: bool = False
+    needs: tuple[int, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The name with the count, if there is one: "3 dog"."""
+        return f"{self.count} {self.name}" if self.count > 1 else self.name
 
 
 @dataclass(frozen=True)
@@ -54,8 +64,8 @@ class ObjectQuery:
 
     @property
     def text(self) -> str:
-        """The items as a list that ``from_list`` reads back: "dog, bicycle"."""
-        return ", ".join(self.names)
+        """The items as a list that ``from_list`` reads back: "dog, 3 bicycle"; counts and absences if it is told to read them."""
+        return ", ".join(item.title for item in self.items)
 
     @property
     def not_representable(self) -> tuple[tuple[str, str], ...]:
@@ -85,7 +95,9 @@ def restrict(query: ObjectQuery, classes: Iterable[int]) -> ObjectQuery:
         if not options:
             excluded.append((item.phrase, f"the factor was not trained to draw {item.name!r}"))
         elif options[0] not in {kept.label for kept in items}:
-            items.append(ObjectItem(item.phrase, options[0], labels[options[0]].name, tuple(options[1:])))
+            name = item.name if item.absent else labels[options[0]].name
+            needs = tuple(label for label in item.needs if label in known)
+            items.append(replace(item, label=options[0], name=name, also=tuple(options[1:]), needs=needs))
     if not items:
         names = ", ".join(labels[c].name for c in sorted(known))
         raise ObjectsError(f"the factor can draw none of: {query.text}; write some of these instead: {names}")
@@ -97,6 +109,12 @@ def describe(query: ObjectQuery) -> str:
     lines = []
     for item in query.items:
         name = item.name if item.phrase == item.name else f"{item.name} (from {item.phrase!r})"
+        if item.count > 1:
+            name += f", at least {item.count} regions"
+        if item.absent and item.needs:
+            there = " or ".join(query.palette.labels[label].name for label in item.needs)
+            gone = " and ".join(query.palette.labels[label].name for label in (item.label, *item.also))
+            name += f": {there} without {gone}"
         lines.append(f"required: {name}")
     lines += [f"not required: {phrase}: {why}" for phrase, why in query.excluded]
     if query.unmatched:

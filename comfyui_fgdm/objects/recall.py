@@ -2,6 +2,10 @@
 
 recall = |required and present| / |required| (FG-DM paper, section 4.2, which leaves the presence rule open).
 A colour that only appears on blended edges is not an object, so presence asks for area after an erosion.
+
+An object with a count ("three dogs") is one object of this sum, and is held when the map has at least that many connected
+regions of it, each large enough by the same rule; two that touch are one region. One that is to be absent ("no cars",
+"bald") is held where it is not present, and what it needs is.
 """
 
 from __future__ import annotations
@@ -12,17 +16,24 @@ from dataclasses import asdict, dataclass
 import torch
 
 from ..maps.presence import RULE, PresenceRule, solid
+from ..maps.regions import find_regions
 from ..sampling.noise import SEED_MODULUS
-from .query import ObjectQuery, ObjectsError, summary
+from .query import ObjectItem, ObjectQuery, ObjectsError, summary
+
+HELD = (
+    "an object is held if its area after the erosion is at least the least area; with a count, if at least so many connected "
+    "regions are, each by that rule; one to be absent, if it is not there and what it needs is"
+)
 
 
 @dataclass(frozen=True)
 class Scores:
     """Scores of B maps against K required objects.
 
-    recall: float32 [B], 0..1. present: bool [B, K]. area: float32 [B, K], share of the map after erosion.
-    spurious: int64 [B], number of classes that are present but not required (void never counts).
-    spurious_labels: those classes, one tuple a map.
+    recall: float32 [B], 0..1. present: bool [B, K], is the object held as it is asked for. area: float32 [B, K], share of
+    the map after erosion. spurious: int64 [B], number of classes that are present but not required (void never counts).
+    spurious_labels: those classes, one tuple a map. regions: int64 [B, K], how many regions of an object there are, -1 where
+    no count is asked for; None: for none.
     """
 
     recall: torch.Tensor
@@ -30,6 +41,7 @@ class Scores:
     area: torch.Tensor
     spurious: torch.Tensor
     spurious_labels: tuple[tuple[int, ...], ...] = ()
+    regions: torch.Tensor | None = None
 
 
 def class_areas(labels: torch.Tensor, size: int, rule: PresenceRule = RULE) -> torch.Tensor:
@@ -41,36 +53,67 @@ def class_areas(labels: torch.Tensor, size: int, rule: PresenceRule = RULE) -> t
 
 
 def presence(labels: torch.Tensor, query: ObjectQuery, rule: PresenceRule = RULE) -> tuple[torch.Tensor, torch.Tensor]:
-    """Which items of the query are in which map: int [B, H, W] -> (present bool [B, K], area float32 [B, K]).
+    """Which items of the query are held by which map: int [B, H, W] -> (held bool [B, K], area float32 [B, K]).
 
     The mask of an item is the union of its label and the labels that count as well.
     """
+    held, area, _ = _presence(labels, query, rule)
+    return held, area
+
+
+def _presence(
+    labels: torch.Tensor, query: ObjectQuery, rule: PresenceRule
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
     areas = class_areas(labels, len(query.palette), rule)
-    columns = []
-    for item in query.items:
-        if item.also:
-            mask = torch.isin(labels, torch.tensor((item.label, *item.also), device=labels.device))
-            columns.append((solid(mask.float(), rule.erode) & mask).flatten(1).float().mean(1))
-        else:
-            columns.append(areas[:, item.label])
-    area = torch.stack(columns, 1) if columns else areas[:, :0]
-    return _is_present(area, rule), area
+    if not query.items:
+        return areas[:, :0] > 0, areas[:, :0], None
+    found = _is_present(areas, rule)
+    area = torch.stack([_area(labels, item, areas, rule) for item in query.items], 1)
+    held = _is_present(area, rule)
+    regions = None
+    for k, item in enumerate(query.items):
+        if item.absent:
+            there = found[:, list(item.needs)].any(1) if item.needs else torch.ones_like(held[:, k])
+            held[:, k] = ~held[:, k] & there
+        elif item.count > 1:
+            if regions is None:
+                regions = torch.full(held.shape, -1)
+            regions[:, k] = torch.tensor([count_regions(one, item, rule) for one in labels])
+            held[:, k] &= regions[:, k] >= item.count
+    return held, area, regions
+
+
+def _area(labels: torch.Tensor, item: ObjectItem, areas: torch.Tensor, rule: PresenceRule) -> torch.Tensor:
+    if not item.also:
+        return areas[:, item.label]
+    mask = torch.isin(labels, torch.tensor((item.label, *item.also), device=labels.device))
+    return (solid(mask.float(), rule.erode) & mask).flatten(1).float().mean(1)
+
+
+def count_regions(labels: torch.Tensor, item: ObjectItem, rule: PresenceRule = RULE) -> int:
+    """How many separate regions of an item are on one label map int [H, W]: those of ``find_regions``."""
+    mask = torch.isin(labels, torch.tensor((item.label, *item.also), device=labels.device))
+    return len(find_regions(mask.long(), [1], rule))
 
 
 def score(labels: torch.Tensor, query: ObjectQuery, rule: PresenceRule = RULE) -> Scores:
     """Object recall of label maps int [B, H, W] in the palette of the query; ObjectsError if the query has no items."""
     if not query.items:
         raise ObjectsError("there are no objects to look for: recall needs at least one")
-    present, area = presence(labels, query, rule)
-    wanted = {label for item in query.items for label in (item.label, *item.also)} | {query.palette.void}
+    held, area, regions = _presence(labels, query, rule)
+    wanted = {label for item in query.items if not item.absent for label in (item.label, *item.also)} | {
+        query.palette.void
+    }
+    wanted |= {label for item in query.items for label in item.needs}
     found = _is_present(class_areas(labels, len(query.palette), rule), rule)
     extra = tuple(tuple(c for c in row.nonzero().flatten().tolist() if c not in wanted) for row in found)
     return Scores(
-        recall=present.float().mean(1),
-        present=present,
+        recall=held.float().mean(1),
+        present=held,
         area=area,
         spurious=torch.tensor([len(row) for row in extra], dtype=torch.int64),
         spurious_labels=extra,
+        regions=regions,
     )
 
 
@@ -79,7 +122,7 @@ def ranking(scores: Scores) -> list[int]:
     the objects that are present; then the lower index."""
 
     def key(i: int) -> tuple[float, int, float, int]:
-        areas = scores.area[i][scores.present[i]]
+        areas = scores.area[i][scores.present[i] & (scores.area[i] > 0)]  # what is to be absent has none
         smallest = float(areas.min()) if len(areas) else 0.0
         return -float(scores.recall[i]), int(scores.spurious[i]), -smallest, i
 
@@ -111,20 +154,23 @@ def to_json(
     maps = []
     for i in range(count):
         there = scores.present[i].tolist()
-        maps.append(
-            {
-                "index": i,
-                "seed": None if seeds is None else int(seeds[i]) % SEED_MODULUS,
-                "recall": round(float(scores.recall[i]), 6),
-                "rank": order.index(i) + 1,
-                "present": [name for name, yes in zip(query.names, there, strict=True) if yes],
-                "missing": [name for name, yes in zip(query.names, there, strict=True) if not yes],
-                "areas": {name: round(float(a), 6) for name, a in zip(query.names, scores.area[i], strict=True)},
-                "spurious": [query.palette.labels[c].name for c in scores.spurious_labels[i]],
-            }
-        )
+        entry: dict = {
+            "index": i,
+            "seed": None if seeds is None else int(seeds[i]) % SEED_MODULUS,
+            "recall": round(float(scores.recall[i]), 6),
+            "rank": order.index(i) + 1,
+            "present": [name for name, yes in zip(query.names, there, strict=True) if yes],
+            "missing": [name for name, yes in zip(query.names, there, strict=True) if not yes],
+            "areas": {name: round(float(a), 6) for name, a in zip(query.names, scores.area[i], strict=True)},
+            "spurious": [query.palette.labels[c].name for c in scores.spurious_labels[i]],
+        }
+        if scores.regions is not None:
+            numbers = zip(query.names, scores.regions[i].tolist(), strict=True)
+            entry["regions"] = {name: number for name, number in numbers if number >= 0}
+        maps.append(entry)
     return {
-        "objects": [{"phrase": item.phrase, "label": item.label, "name": item.name} for item in query.items],
+        "objects": [_asked(item) for item in query.items],
+        "held": HELD,
         "palette": query.palette.name,
         "summary": summary(query),
         "unmatched": list(query.unmatched),
@@ -135,6 +181,15 @@ def to_json(
         "best": order,
         "maps": maps,
     }
+
+
+def _asked(item: ObjectItem) -> dict:
+    entry: dict = {"phrase": item.phrase, "label": item.label, "name": item.name}
+    if item.count > 1:
+        entry["count"] = item.count
+    if item.absent:
+        entry["absent"] = True
+    return entry
 
 
 def _check(labels: torch.Tensor) -> None:

@@ -1,6 +1,6 @@
 """Words and phrases -> classes of a palette.
 
-A palette's phrases are, the first going before the later ones: the synonyms in its own file; for shipped palettes
+A palette's phrases are, the first going before the later ones: attributes, synonyms and what cannot be drawn in its own file; for shipped palettes
 those in ``data``; the names of its classes; and the synonyms of those COCO classes that are classes of the palette as
 well, by name or by a table of classes. What holds for English whatever the classes is in ``data/english.json``.
 """
@@ -17,17 +17,24 @@ from ..maps import conversion, palettes
 from ..maps.palette_file import Label, Palette, PaletteError
 from . import tokens
 
+_PERSON = palettes.COCO.index("person")
 MAX_PHRASE = 16
 """Longest name, in words, that is looked for in a text."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What a phrase means: a label and the labels that count as well; or no label, and why (may be empty)."""
+    """What a phrase means: a label and the labels that count as well; or no label, and why (may be empty).
+
+    absent: it means that these labels are missing, on a map where any of ``needs`` is there; it is then called ``name``.
+    """
 
     label: int | None
     also: tuple[int, ...] = ()
     why: str = ""
+    absent: bool = False
+    needs: tuple[int, ...] = ()
+    name: str = ""
 
     @property
     def is_thing(self) -> bool:
@@ -58,6 +65,13 @@ class English:
     kinds: frozenset[str]
     heads: frozenset[str]
     attributes: frozenset[str]
+    follows: frozenset[str]
+    determiners: frozenset[str]
+    numbers: dict[str, int]
+    count_phrases: dict[str, int]
+    containers: frozenset[str]
+    uninflected: frozenset[str]
+    paired: frozenset[str]
     shows: frozenset[str]
     ignored: tuple[str, ...]
 
@@ -79,6 +93,14 @@ class English:
         """Words that say nothing of objects, numbers and marks: never part of a name, never reported."""
         return word in self.stop or word.isdigit() or not word[0].isalnum()
 
+    def may_be_noun(self, word: str) -> bool:
+        """May a word that names nothing, right after a noun, be the head of its compound ("a kite workshop")? Not if it is
+        a verb, an adjective, an adverb or a preposition: by its ending, or because the lists say so."""
+        if word in self.heads:
+            return True
+        known = self.is_quiet(word) or word in self.follows or word in self.determiners
+        return not known and not word.endswith(("s", "ing", "ed", "ly")) and word.isalpha()
+
     def is_quiet(self, word: str) -> bool:
         """Words that are not worth reporting where they name no class."""
         return self.is_stop(word) or word in self.quiet or word in self.negations or word[0].isdigit()
@@ -89,11 +111,12 @@ def english() -> English:
     """The word lists, read once."""
     raw = json.loads((palettes.DATA_DIR / "english.json").read_text(encoding="utf-8"))
     phrases = ("negation_phrases", "affirmations", "nobody")
+    tables = ("irregular", "numbers", "count_phrases")
     sets: dict[str, Any] = {
-        name: frozenset(raw[name]) for name in English.__annotations__ if name not in (*phrases, "irregular", "ignored")
+        name: frozenset(raw[name]) for name in English.__annotations__ if name not in (*phrases, *tables, "ignored")
     }
     split: dict[str, Any] = {name: frozenset(tuple(phrase.split()) for phrase in raw[name]) for name in phrases}
-    return English(irregular=raw["irregular"], ignored=tuple(raw["ignored"]), **sets, **split)
+    return English(ignored=tuple(raw["ignored"]), **{name: raw[name] for name in tables}, **sets, **split)
 
 
 class Vocabulary:
@@ -102,8 +125,15 @@ class Vocabulary:
     def __init__(self, palette: Palette) -> None:
         self.english = english()
         self.entries: dict[tuple[str, ...], Entry] = {}
+        self.attributes: dict[int, Entry] = {}  # by the label that is missing
+        for one in palette.attributes:
+            entry = Entry(one.absent[0], one.absent[1:], "", True, one.present, one.name)
+            self.attributes[one.absent[0]] = entry
+            self._add_all((one.name, *one.phrases), entry)
         for labels, phrases in palette.synonyms:
             self._add_all(phrases, Entry(labels[0], labels[1:]))
+        for why, phrases in palette.not_representable:
+            self._add_all(phrases, Entry(None, (), why))
         coco = palette == palettes.COCO
         if coco:
             for labels, phrases in _coco_synonyms():
@@ -168,6 +198,12 @@ class Vocabulary:
 def of(palette: Palette) -> Vocabulary:
     """The vocabulary of a palette, built once."""
     return Vocabulary(palette)
+
+
+def is_person(phrase: Sequence[str]) -> bool:
+    """Do the words, in the singular, name a person, whatever the palette?"""
+    entry = of(palettes.COCO).entries.get(tuple(phrase))
+    return entry is not None and entry.label == _PERSON
 
 
 @functools.lru_cache(maxsize=1)
