@@ -14,6 +14,7 @@ from pathlib import Path
 from .factors import convert, files
 from .maps import kinds, palettes
 from .objects import words
+from .objects.sentence import Reading
 from .training import command
 from .training.backbone import Backbone
 
@@ -41,7 +42,15 @@ def _parser() -> argparse.ArgumentParser:
         help=f"{shipped}, or a JSON file (default: %(default)s)",
     )
     objects.add_argument("--mode", choices=[mode.value for mode in words.ObjectMode], default="auto")
-    objects.add_argument("--json", action="store_true", help='print {"objects", "unmatched", "not_representable"}')
+    objects.add_argument(
+        "--counts", action="store_true", help='"three dogs" asks for three; the JSON then has "counts" as well'
+    )
+    objects.add_argument("--absences", action="store_true", help='"no cars" asks for maps without cars')
+    objects.add_argument(
+        "--json",
+        action="store_true",
+        help='print {"objects", "unmatched", "not_representable"}',
+    )
     objects.set_defaults(run=_objects)
     command.add(commands, {"embedded": _embedded})
     return parser
@@ -64,10 +73,12 @@ def _objects(options: argparse.Namespace) -> None:
     """not_representable: what the caption asks for and no map of the palette can hold."""
     name = options.palette
     palette = palettes.read_palette(Path(name)) if name.endswith(".json") else palettes.get(name)
-    query = words.read(options.caption, options.mode, palette)
+    query = words.read(options.caption, options.mode, palette, Reading(options.counts, options.absences))
     if options.json:
         missing = [phrase for phrase, _ in query.not_representable]
-        found = {"objects": list(query.names), "unmatched": list(query.unmatched), "not_representable": missing}
+        found: dict = {"objects": list(query.names), "unmatched": list(query.unmatched), "not_representable": missing}
+        if options.counts:
+            found["counts"] = {item.name: item.count for item in query.items if not item.absent}
         print(json.dumps(found, ensure_ascii=False))
     else:
         print(words.describe(query) or "nothing")

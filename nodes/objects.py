@@ -5,10 +5,15 @@ from comfy_api.latest import io
 from .checks import checked
 from .types import CATEGORY, FactorType, ObjectsType
 
+OF_THE_FACTOR = "of the factor"
+
 
 class Objects(io.ComfyNode):
     @classmethod
     def define_schema(cls):
+        from ..comfyui_fgdm.host import own
+        from ..comfyui_fgdm.objects.sentence import Denied
+
         return io.Schema(
             node_id="FGDM_Objects",
             display_name="Objects (FG-DM)",
@@ -37,6 +42,32 @@ class Objects(io.ComfyNode):
                     tooltip="With a factor, objects are classes of its palette, and those that it was not trained to "
                     "draw are left out and reported.",
                 ),
+                io.Combo.Input(
+                    "palette",
+                    options=[OF_THE_FACTOR, *own.library().names],
+                    default=OF_THE_FACTOR,
+                    optional=True,
+                    advanced=True,
+                    tooltip="Whose classes the objects are. of the factor: those of the factor, COCO without one. Maps of "
+                    "faces (celebamask19) have attributes such as bald.",
+                ),
+                io.Boolean.Input(
+                    "counts",
+                    default=True,
+                    optional=True,
+                    advanced=True,
+                    tooltip="three dogs: a map holds them if it has at least three separate regions of dogs; two that "
+                    "touch are one. Off: one is enough, as the FG-DM paper counts.",
+                ),
+                io.Combo.Input(
+                    "denied",
+                    options=Denied,
+                    default=Denied.LEFT_OUT,
+                    optional=True,
+                    advanced=True,
+                    tooltip="What becomes of things that the text denies (no people, without cars). left out: they are not "
+                    "looked for. must be absent: a map is better if it has none.",
+                ),
             ],
             hidden=[io.Hidden.unique_id],
             outputs=[
@@ -51,15 +82,21 @@ class Objects(io.ComfyNode):
         )
 
     @classmethod
-    @checked
-    def execute(cls, text, mode, factor=None) -> io.NodeOutput:
-        from ..comfyui_fgdm.host.progress import show_text
-        from ..comfyui_fgdm.host.reading import scored_reader
-        from ..comfyui_fgdm.objects import words
+    def fingerprint_inputs(cls, **_):
+        from ..comfyui_fgdm.host import own
 
-        query = words.parse(text, mode, scored_reader(factor).palette)
-        if factor is not None:
-            query = words.restrict(query, factor.info.classes)
+        return own.fingerprint()  # of palettes that a user may edit
+
+    @classmethod
+    @checked
+    def execute(cls, text, mode, factor=None, palette=OF_THE_FACTOR, counts=True, denied="left out") -> io.NodeOutput:
+        from ..comfyui_fgdm.host.asking import Asking, ask
+        from ..comfyui_fgdm.host.progress import show_text
+        from ..comfyui_fgdm.objects import words
+        from ..comfyui_fgdm.objects.sentence import Denied
+
+        told = "" if palette == OF_THE_FACTOR else palette
+        query = ask(text, factor, Asking(mode, told, counts, Denied(denied)))
         report, summary = words.describe(query), words.summary(query)
         show_text(summary, cls)
         return io.NodeOutput(query, query.text, report, ui={"text": (f"{summary}\n{report}",)})

@@ -79,3 +79,43 @@ def test_the_class_of_a_mask_may_be_a_plural_or_a_synonym(comfy_host, tiny, make
     assert masked("walls", factor) == (["wall-brick"], "wall-brick")
     with pytest.raises(ValueError, match="was not trained to draw 'kittens'"):
         masked("kittens", factor)
+
+
+def test_counts_absences_and_palettes_reach_the_scores(comfy_host) -> None:
+    """Maps of faces without a factor; a count in every way of asking; a palette that is not there or not the factor's."""
+    palettes = comfy_host.engine("comfyui_fgdm.maps.palettes")
+    face = palettes.get("celebamask19")
+    labels = torch.full((2, 48, 48), face.index("skin"))
+    labels[0, :12] = face.index("hair")
+    rest = {"keep": 1, "min_area": 0.001, "erode": 1}
+    bald, names, report = comfy_host.call(
+        "FGDM_Objects", text="a bald and smiling man", mode="auto", palette="celebamask19"
+    )
+    assert names == "bald" and "skin without hair" in report and "smiling: an expression" in report
+    assert comfy_host.call("FGDM_BestOfN", maps=palettes.encode(labels, face), objects=bald, **rest)[2:4] == (1.0, 1)
+    labels = torch.full((2, 48, 48), palettes.COCO.index("grass"))
+    labels[:, 4:12, 4:12] = palettes.COCO.index("dog")
+    labels[1, 4:12, 24:32] = palettes.COCO.index("dog")
+    recalls = []
+    for text, options in (
+        ("two dogs", {}),
+        ("two dogs", {"counts": False}),
+        ("three dogs", {}),
+        ("grass, no dogs", {"denied": "must be absent"}),
+    ):
+        asked = comfy_host.call("FGDM_Objects", text=text, mode="auto", **options)[0]
+        _, _, recall, index, scores, _ = comfy_host.call(
+            "FGDM_BestOfN", maps=palettes.encode(labels), objects=asked, **rest
+        )
+        recalls.append((recall, index))
+        assert "connected regions" in json.loads(scores)["held"]
+    assert recalls == [(1.0, 1), (1.0, 0), (0.0, 0), (0.5, 0)]
+    with pytest.raises(ValueError, match="palette: unknown palette 'magic'; known: ade20k150"):
+        comfy_host.call("FGDM_Objects", text="dog", mode="auto", palette="magic")
+
+
+def test_a_palette_that_is_not_the_factors_is_refused(comfy_host, tiny, make_factor) -> None:
+    factor = tiny.load(make_factor("ade_told.safetensors", palette="ade20k150"))
+    with pytest.raises(ValueError, match="'cityscapes19' is told, but 'ade_told.*Choose 'of the factor'"):
+        comfy_host.call("FGDM_Objects", text="a car", mode="auto", factor=factor, palette="cityscapes19")
+    assert comfy_host.call("FGDM_Objects", text="a couch", mode="auto", factor=factor, palette="ade20k150")[1] == "sofa"

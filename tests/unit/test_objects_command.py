@@ -47,3 +47,23 @@ def test_a_palette_that_is_not_there_is_refused(capsys, tmp_path: Path) -> None:
     assert (code, out) == (1, "") and all(name in err for name in ("objects: refused", "magic", *palettes.NAMES))
     code, _, err = run(capsys, "dog", "--palette", str(tmp_path / "none.json"))
     assert code == 1 and "none.json" in err and "check the path" in err
+
+
+def test_counts_attributes_and_palettes(capsys) -> None:
+    def found(*arguments: str) -> dict:
+        return json.loads(run(capsys, *arguments, "--json")[1])
+
+    assert found("three dogs and a cat", "--counts") == {
+        "objects": ["dog", "cat"],
+        "unmatched": [],
+        "not_representable": [],
+        "counts": {"dog": 3, "cat": 1},
+    }
+    assert list(found("three dogs and a cat")) == ["objects", "unmatched", "not_representable"]
+    assert found("a dog, no cats", "--absences")["objects"] == ["dog", "no cat"]
+    assert found("a bald smiling man with earrings", "--palette", "celebamask19") == {
+        "objects": ["bald", "earring"],
+        "unmatched": [],
+        "not_representable": ["smiling", "man"],
+    }
+    assert found("a cyclist beside a pine tree", "--palette", "cityscapes19")["objects"] == ["rider", "vegetation"]
