@@ -33,7 +33,7 @@ class Scores:
     recall: float32 [B], 0..1. present: bool [B, K], is the object held as it is asked for. area: float32 [B, K], share of
     the map after erosion. spurious: int64 [B], number of classes that are present but not required (void never counts).
     spurious_labels: those classes, one tuple a map. regions: int64 [B, K], how many regions of an object there are, -1 where
-    no count is asked for; None: for none.
+    no count is asked for; None: for none. lacking: of each map, how many regions are too few; empty: none are.
     """
 
     recall: torch.Tensor
@@ -42,6 +42,7 @@ class Scores:
     spurious: torch.Tensor
     spurious_labels: tuple[tuple[int, ...], ...] = ()
     regions: torch.Tensor | None = None
+    lacking: tuple[int, ...] = ()
 
 
 def class_areas(labels: torch.Tensor, size: int, rule: PresenceRule = RULE) -> torch.Tensor:
@@ -114,17 +115,26 @@ def score(labels: torch.Tensor, query: ObjectQuery, rule: PresenceRule = RULE) -
         spurious=torch.tensor([len(row) for row in extra], dtype=torch.int64),
         spurious_labels=extra,
         regions=regions,
+        lacking=_lacking(regions, query),
     )
 
 
+def _lacking(regions: torch.Tensor | None, query: ObjectQuery) -> tuple[int, ...]:
+    if regions is None:
+        return ()
+    counts = torch.tensor([item.count for item in query.items])
+    return tuple(((counts - regions).clamp(min=0) * (regions >= 0)).sum(1).tolist())
+
+
 def ranking(scores: Scores) -> list[int]:
-    """Map indices, best first: higher recall; then fewer spurious classes; then the larger smallest area among
+    """Map indices, best first: higher recall; then fewer regions too few; then fewer spurious classes; then the larger smallest area among
     the objects that are present; then the lower index."""
 
-    def key(i: int) -> tuple[float, int, float, int]:
+    def key(i: int) -> tuple[float, int, int, float, int]:
         areas = scores.area[i][scores.present[i] & (scores.area[i] > 0)]  # what is to be absent has none
         smallest = float(areas.min()) if len(areas) else 0.0
-        return -float(scores.recall[i]), int(scores.spurious[i]), -smallest, i
+        lacking = scores.lacking[i] if scores.lacking else 0
+        return -float(scores.recall[i]), lacking, int(scores.spurious[i]), -smallest, i
 
     return sorted(range(len(scores.recall)), key=key)
 

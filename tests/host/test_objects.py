@@ -109,7 +109,7 @@ def test_counts_absences_and_palettes_reach_the_scores(comfy_host) -> None:
         )
         recalls.append((recall, index))
         assert "connected regions" in json.loads(scores)["held"]
-    assert recalls == [(1.0, 1), (1.0, 0), (0.0, 0), (0.5, 0)]
+    assert recalls[:3] == [(1.0, 1), (1.0, 1), (0.0, 1)] and recalls[3] == (0.5, 0)
     with pytest.raises(ValueError, match="palette: unknown palette 'magic'; known: ade20k150"):
         comfy_host.call("FGDM_Objects", text="dog", mode="auto", palette="magic")
 

@@ -84,6 +84,9 @@ def test_a_count_is_held_by_so_many_regions_that_are_large_enough() -> None:
     assert scores.present[:, 0].tolist() == [False, False, False, True, True, True]
     assert scores.recall.tolist() == [0.5, 0.5, 0.5, 1.0, 1.0, 1.0]
     assert scores.regions is not None and scores.regions.tolist() == [[count, -1] for count in range(6)]
+    assert scores.lacking == (3, 2, 1, 0, 0, 0) and recall.ranking(scores)[3:] == [2, 1, 0], (
+        "two of three is better than one"
+    )
     specks = squares(2, DOG)
     specks[0, 60:62, 50:52] = DOG  # a speck is no region
     touching = squares(3, DOG)
