@@ -26,10 +26,15 @@ class FGDMExtension(ComfyExtension):
         from .apply_factor import ApplyFactor
         from .best_of_n import BestOfN
         from .candidate_noise import CandidateNoise
+        from .concepts import Concepts
         from .decode_map import DecodeMap
         from .edit_map import EditMap
+        from .edit_by_text import EditByText
+        from .finish_map import FinishMap
         from .graph_sampling import GraphControl, GraphGuider, GraphResult
         from .graph_variables import GraphFactor, GraphGiven, GraphImage
+        from .inversion_files import LoadInversion, SaveInversion
+        from .invert import Invert
         from .load_embedded import LoadEmbedded, LoadEmbeddedImageFactor
         from .load_factor import LoadFactor
         from .load_pictures import LoadPictures
@@ -45,6 +50,7 @@ class FGDMExtension(ComfyExtension):
             LoadEmbedded, LoadEmbeddedImageFactor, LoadFactor, ApplyFactor, Objects, SampleMaps, CandidateNoise, BestOfN, DecodeMap,
             GraphFactor, GraphImage, GraphGiven, GraphControl, GraphGuider, GraphResult,
             EditMap,
+            Invert, Concepts, EditByText, FinishMap, SaveInversion, LoadInversion,
             LoadPictures, WriteExamples, TrainFactor, SaveFactor, TrainImageFactor, TrainJoint,
         ]  # fmt: skip
 

@@ -131,3 +131,19 @@ def sheet(pictures: list[Image.Image]) -> tuple[str, Image.Image, int]:
         scaled = picture.convert("RGB").resize((width, height), Image.Resampling.NEAREST)
         out.paste(scaled, (index % columns * width, index // columns * height))
     return "PNG", out, PREVIEW_SIDE
+
+
+class EditProgress:
+    """Steps of an edit: the first picture in the making, where the host has latent previews switched on, and beside it the mask
+    of each concept at this step, white where it acts."""
+
+    def __init__(self, model, steps: int):
+        self.bar, self.steps = comfy.utils.ProgressBar(steps), steps
+        self.previewer = latent_preview.get_previewer(model.load_device, model.model.latent_format)
+
+    def step(self, number: int, state, _x, _total: int) -> None:
+        """state: of ``sampling.edits.edit``."""
+        shown = [] if self.previewer is None else [self.previewer.decode_latent_to_preview(state.x0[:1])]
+        grey = (state.masks[:, 0, 0].float().cpu().clamp(0, 1) * 255).to(torch.uint8)
+        shown += [Image.fromarray(one.numpy()).convert("RGB") for one in grey]
+        self.bar.update_absolute(number + 1, self.steps, sheet(shown))

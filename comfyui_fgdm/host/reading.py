@@ -135,9 +135,9 @@ def _unreadable(pictures: torch.Tensor, labels: torch.Tensor, palette: palettes.
     return ((labels == palette.void) & far).float().mean(dim=(1, 2))
 
 
-def class_labels(class_name: str, reader: Reader) -> tuple[int, ...] | None:
+def class_labels(class_name: str, reader: Reader, said: str = "class_name") -> tuple[int, ...] | None:
     """Labels that a class name, its plural or a synonym means, None for an empty name. ValueError if the palette or the
-    factor lacks it."""
+    factor lacks it. said: the input that it stands in."""
     if not class_name.strip():
         return None
     palette, classes = reader.with_classes(), reader.classes
@@ -146,11 +146,11 @@ def class_labels(class_name: str, reader: Reader) -> tuple[int, ...] | None:
     near = ", ".join(similar_names(class_name, palette, classes))
     if find_class(class_name, palette):
         raise ValueError(
-            f"class_name: the factor {reader.drawn_by!r} was not trained to draw {class_name!r}; "
+            f"{said}: the factor {reader.drawn_by!r} was not trained to draw {class_name!r}; "
             f"it knows {len(classes or ())} classes, such as {near}."
         )
     raise ValueError(
-        f"class_name: palette {palette.name!r} has no class called {class_name!r}. "
+        f"{said}: palette {palette.name!r} has no class called {class_name!r}. "
         f"Write one of its names, such as {near}, or nothing."
     )
 
@@ -164,7 +164,7 @@ def similar_names(name: str, palette: palettes.Palette, classes: tuple[int, ...]
 
 
 def to_image(values: torch.Tensor) -> torch.Tensor:
-    """An IMAGE or MASK where, and in the precision in which, the host keeps such tensors between nodes."""
+    """An IMAGE, MASK or latent where, and in the precision in which, the host keeps such tensors between nodes."""
     return values.to(
         device=comfy.model_management.intermediate_device(), dtype=comfy.model_management.intermediate_dtype()
     )

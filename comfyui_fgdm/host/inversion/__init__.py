@@ -1,0 +1,1 @@
+"""Inversion and edits by text in the host: runs, attention, words, fingerprints, files, and maps finished afterwards."""
