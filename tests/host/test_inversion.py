@@ -21,7 +21,7 @@ class Edits:
     def invert(self, model=None, latent=None, **changed):
         inputs = {
             "seed": 3,
-            "steps": 4,
+            "steps": 3,
             "skip": 0.2,
             "scheduler": "sgm_uniform",
             "order": "2",
