@@ -8,6 +8,7 @@
 #   make lint       ruff, import-linter, pyright
 #   make eval-tiny  recall of the embedded models on held-out prompts (takes long)
 #   make eval-joint joint against sequential sampling of map and picture
+#   make eval-edits edits of maps and pictures by text, against img2img and recolouring
 
 PYTHON ?= python3
 VENV_PYTHON := .venv/bin/python
@@ -27,7 +28,7 @@ endif
 endef
 $(foreach name,PROMPT SEED COUNT PORT,$(eval $(call hand_on,$(name))))
 
-.PHONY: help demo test bench bench-sd15 bench-train lint eval-tiny eval-joint
+.PHONY: help demo test bench bench-sd15 bench-train lint eval-tiny eval-joint eval-edits
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -55,6 +56,9 @@ eval-tiny: setup-demo
 
 eval-joint: setup-demo
 	@$(VENV_PYTHON) -m tools.measure_joint $(EVAL_ARGS)
+
+eval-edits: setup-demo
+	@$(VENV_PYTHON) -m tools.eval_edits $(EVAL_ARGS)
 
 setup-%:
 	@$(PYTHON) tools/setup_env.py $*

@@ -28,8 +28,8 @@ class FGDMExtension(ComfyExtension):
         from .candidate_noise import CandidateNoise
         from .concepts import Concepts
         from .decode_map import DecodeMap
-        from .edit_map import EditMap
         from .edit_by_text import EditByText
+        from .edit_map import EditMap
         from .finish_map import FinishMap
         from .graph_sampling import GraphControl, GraphGuider, GraphResult
         from .graph_variables import GraphFactor, GraphGiven, GraphImage

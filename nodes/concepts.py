@@ -14,7 +14,7 @@ class Concepts(io.ComfyNode):
         return io.Schema(
             node_id="FGDM_Concepts",
             display_name="Concepts (FG-DM)",
-            category=CATEGORY + "/edit",
+            category=CATEGORY + "/editing",
             description="What to add to a map or picture and what to remove, written as '+elephant -dog', and where it may change. "
             "Chain several nodes for concepts with settings of their own.",
             search_aliases=["fg-dm", "LEDITS++", "edit prompt", "add object", "remove object", "replace object"],

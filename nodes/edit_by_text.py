@@ -12,7 +12,7 @@ class EditByText(io.ComfyNode):
         return io.Schema(
             node_id="FGDM_EditByText",
             display_name="Edit by Text (FG-DM)",
-            category=CATEGORY + "/edit",
+            category=CATEGORY + "/editing",
             description="Changes an inverted map or picture by words (LEDITS++): things appear or go, the rest stays. Shows at each "
             "step where every concept acts.",
             search_aliases=["fg-dm", "LEDITS++", "text edit", "semantic guidance", "instruct", "replace object"],

@@ -12,7 +12,7 @@ class FinishMap(io.ComfyNode):
         return io.Schema(
             node_id="FGDM_FinishMap",
             display_name="Finish Edited Map (FG-DM)",
-            category=CATEGORY + "/edit",
+            category=CATEGORY + "/editing",
             description="After an edit of a map: reads its classes, drops specks, and leaves every pixel outside of the mask as it was.",
             search_aliases=["fg-dm", "snap to palette", "clean map", "paste map"],
             inputs=[

@@ -12,7 +12,7 @@ class SaveInversion(io.ComfyNode):
         return io.Schema(
             node_id="FGDM_SaveInversion",
             display_name="Save Inversion (FG-DM)",
-            category=CATEGORY + "/edit",
+            category=CATEGORY + "/editing",
             description="Writes an inversion to output/fgdm_inversions, where Load Inversion lists it. A file that is there stays: "
             "the new one gets the next number.",
             search_aliases=["fg-dm", "LEDITS++", "export inversion"],
@@ -44,7 +44,7 @@ class LoadInversion(io.ComfyNode):
         return io.Schema(
             node_id="FGDM_LoadInversion",
             display_name="Load Inversion (FG-DM)",
-            category=CATEGORY + "/edit",
+            category=CATEGORY + "/editing",
             description="Loads an inversion that Save Inversion wrote. It holds for the model that it was made with; Edit by Text "
             "refuses another.",
             search_aliases=["fg-dm", "LEDITS++", "import inversion"],

@@ -15,7 +15,7 @@ class Invert(io.ComfyNode):
         return io.Schema(
             node_id="FGDM_Invert",
             display_name="Invert (FG-DM)",
-            category=CATEGORY + "/edit",
+            category=CATEGORY + "/editing",
             description="Finds the noise from which a model draws exactly this map or picture (edit-friendly DDPM inversion). "
             "Edit by Text replays it with things added or removed. Any model: with a factor for maps, or plain for pictures.",
             search_aliases=["fg-dm", "LEDITS++", "inversion", "edit-friendly DDPM", "unsampler", "noise inversion", "text edit"],

@@ -19,6 +19,7 @@ OPTIONS_OF_THE_HOST = {
     "folder",
     "image_factor",
     "start",
+    "inversion_name",
 }
 
 
