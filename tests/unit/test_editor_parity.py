@@ -1,0 +1,173 @@
+"""The browser editor's engine (JavaScript) and the engine of recipes (Python) give the same labels, pixel by pixel."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from comfyui_fgdm.editing import recipe
+from comfyui_fgdm.editing.applying import edit_labels
+from comfyui_fgdm.editing.segmentation import TABLE
+from comfyui_fgdm.maps import palettes
+from tools import node
+
+HERE = Path(__file__).resolve().parent / "editor"
+SEEDS = 24
+OPERATIONS = 24
+
+
+@pytest.fixture(scope="module")
+def node_program() -> str:
+    found = node.find()
+    if found is None:
+        pytest.skip(f"the tests of the editor's JavaScript need node: {node.HOW}")
+    return found
+
+
+def run(program: str, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run([program, *arguments], input=text, capture_output=True, text=True, check=False, cwd=HERE)
+
+
+def scene(rng: np.random.Generator, palette: Any, height: int, width: int) -> np.ndarray:
+    """A label map of a few classes: bands of stuff, boxes and discs over them, and some noise."""
+    classes = rng.choice(len(palette), 6, replace=False)
+    y, x = np.mgrid[:height, :width]
+    labels = classes[(y * 3) // height]
+    for k in range(8):
+        cx, cy, r = rng.integers(0, width), rng.integers(0, height), rng.integers(2, max(3, width // 5))
+        inside = (abs(x - cx) < r) & (abs(y - cy) < r) if k % 2 else (x - cx) ** 2 + (y - cy) ** 2 < r * r
+        labels = np.where(inside, classes[3 + k % 3], labels)
+    return np.where(rng.random(labels.shape) < 0.01, classes[5], labels)
+
+
+class Chooser:
+    """Random operations that mostly find what they are about."""
+
+    def __init__(self, rng: np.random.Generator, palette: Any, shape: tuple[int, ...], second: np.ndarray) -> None:
+        self.rng, self.palette, self.shape, self.second = rng, palette, shape, second
+        self.ids: list[str] = []
+
+    def label(self) -> int | str:
+        index = int(self.rng.integers(len(self.palette)))
+        return index if self.rng.random() < 0.5 else self.palette.labels[index].name
+
+    def point(self, shape: tuple[int, ...] | None = None, spread: float = 0.1) -> list[float]:
+        height, width = shape or self.shape
+        x, y = self.rng.uniform(-spread, 1 + spread, 2) * (width, height)
+        return [round(float(x), 2), round(float(y), 2)] if self.rng.random() < 0.3 else [int(x), int(y)]
+
+    def points(self, most: int, shape: tuple[int, ...] | None = None) -> list[list[float]]:
+        return [self.point(shape) for _ in range(int(self.rng.integers(1, most + 1)))]
+
+    def what(self, shape: tuple[int, ...], present: np.ndarray) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        kind = self.rng.integers(4)
+        if kind != 0:
+            found["class"] = int(self.rng.choice(np.unique(present)))
+        if kind in (0, 1):
+            found["at"] = self.point(shape)
+        if kind == 2:
+            found["within"] = self.points(9, shape)
+        return found
+
+    def new(self) -> str:
+        self.ids.append(f"o{len(self.ids)}")
+        return self.ids[-1]
+
+    def operation(self, labels: np.ndarray) -> dict[str, Any]:
+        rng, made = self.rng, list(self.ids)
+        names = ["lift", "paste", "stroke", "stroke", "line", "rectangle", "ellipse", "polygon", "fill", "background"]
+        names += ["recolour", "stroke", "lift"]
+        names += ["transform"] * 8 + ["duplicate", "delete", "order", "order", "order", "reclass"] if made else []
+        name = str(rng.choice(names))
+        found: dict[str, Any] = {"op": name}
+        if name == "lift":
+            found |= {"id": self.new(), **self.what(self.shape, labels)}
+            if rng.random() < 0.4:
+                found["fill"] = "surroundings" if rng.random() < 0.3 else self.label()
+        elif name == "paste":
+            found |= {"id": self.new(), **self.what(self.second.shape, self.second)}
+            if rng.random() < 0.5:
+                found["to"] = self.point()
+        elif name in ("transform", "duplicate", "delete", "order", "reclass"):
+            found["target"] = str(rng.choice(made))
+            if name == "transform":
+                found |= self.transform()
+            elif name == "duplicate":
+                found |= {"id": self.new(), "move": [int(v) for v in rng.integers(-30, 30, 2)]}
+            elif name == "order":
+                kind = str(rng.choice(["front", "back", "forward", "backward", "before", "behind"]))
+                found |= {kind: str(rng.choice(made))} if kind in ("before", "behind") else {"to": kind}
+            elif name == "reclass":
+                found["class"] = self.label()
+        elif name == "background":
+            found |= {"source": "second"} if rng.random() < 0.3 else {"class": self.label()}
+        elif name == "recolour":
+            found |= {"from": int(rng.choice(np.unique(labels))), "to": self.label()}
+        else:
+            found["class"] = None if name == "stroke" and rng.random() < 0.25 else self.label()
+            if name == "fill":
+                found["at"] = self.point(spread=0.0)
+            elif name in ("rectangle", "ellipse"):
+                found["box"] = [*self.point(), *self.point()]
+            else:
+                found["points"] = self.points(12 if name != "polygon" else 7)
+            if name == "stroke" or (name != "fill" and rng.random() < 0.4):
+                found["size"] = int(rng.integers(1, 20)) if rng.random() < 0.7 else round(float(rng.uniform(1, 20)), 2)
+            if rng.random() < 0.4:
+                found["id"] = self.new()
+        if name == "order" and found["target"] in (found.get("before"), found.get("behind")):
+            found = {"op": "order", "target": found["target"], "to": "front"}
+        return found
+
+    def transform(self) -> dict[str, Any]:
+        rng = self.rng
+        found: dict[str, Any] = {}
+        if rng.random() < 0.3:
+            found["flip"] = str(rng.choice(["horizontal", "vertical"]))
+        if rng.random() < 0.4:
+            scale = [round(float(v), 3) for v in rng.uniform(0.4, 2.2, 2)]
+            found["scale"] = scale if rng.random() < 0.5 else float(rng.choice([0.5, 2, scale[0]]))
+        if rng.random() < 0.4:
+            found["rotate"] = int(rng.choice([90, -90, 180, 270, int(rng.integers(-360, 720)), 45, 30]))
+        if rng.random() < 0.6 or not found:
+            found["move"] = [int(v) for v in rng.integers(-25, 25, 2)]
+        return found
+
+
+def as_json(labels: np.ndarray) -> dict[str, Any]:
+    return {"width": labels.shape[1], "height": labels.shape[0], "data": labels.ravel().tolist()}
+
+
+def case(seed: int) -> dict[str, Any]:
+    """A random recipe on a random map, with what Python makes of it."""
+    rng = np.random.default_rng(seed)
+    palette = palettes.get(str(rng.choice(["coco183", "celebamask19"])))
+    labels = scene(rng, palette, *map(int, rng.integers(20, 100, 2)))
+    second = scene(rng, palette, *map(int, rng.integers(20, 60, 2)))
+    chooser = Chooser(rng, palette, labels.shape, second)
+    operations = [chooser.operation(labels) for _ in range(OPERATIONS)]
+    edited = edit_labels(labels, recipe.check(operations, TABLE, palette), palette, second=second)
+    return {
+        "map": as_json(labels),
+        "second": as_json(second),
+        "classes": [[one.index, one.name, "#000000", one.index in palette.things] for one in palette.labels],
+        "nothing": palette.void,
+        "operations": operations,
+        "want": edited.values.ravel().tolist(),
+        "skipped": [one.index for one, _ in edited.skipped],
+    }
+
+
+def test_random_recipes_give_the_same_labels(node_program: str) -> None:
+    cases = [case(seed) for seed in range(SEEDS)]
+    done = sum(len(one["operations"]) - len(one["skipped"]) for one in cases)
+    assert done > 0.8 * SEEDS * OPERATIONS, "most operations have to find what they are about"
+    result = run(node_program, "parity.mjs", text=json.dumps(cases))
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert json.loads(result.stdout) == []
