@@ -1,15 +1,9 @@
 // A node's live preview goes when the node has put out its pictures: Nodes 2.0 would show both until the next run.
 
 import { app } from '../../scripts/app.js'
+import { nodeOf } from './execution_ids.mjs'
 
 const IDS = /^FGDM_/
-
-/** The node of an execution id such as "7" or, inside subgraphs, "3:7"; undefined if it is not in the open workflow. */
-function nodeOf(executionId) {
-  const [last, ...above] = String(executionId).split(':').reverse()
-  const graph = above.reverse().reduce((outer, id) => outer?.getNodeById(id)?.subgraph, app.rootGraph ?? app.graph)
-  return graph?.getNodeById(last) ?? undefined
-}
 
 /** The front end's own record of previews; it has no public name, so its absence changes nothing but the look. */
 function previews() {
@@ -22,7 +16,7 @@ app.registerExtension({
   setup() {
     app.api.addEventListener('executed', ({ detail }) => {
       const id = detail?.display_node ?? detail?.node
-      if (!detail?.output?.images?.length || !IDS.test(nodeOf(id)?.type ?? '')) return
+      if (!detail?.output?.images?.length || !IDS.test(nodeOf(app.rootGraph ?? app.graph, id)?.type ?? '')) return
       previews()?.revokePreviewsByExecutionId?.(id)
     })
   }

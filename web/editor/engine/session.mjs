@@ -4,8 +4,8 @@
 
 import { apply, start } from './operations.mjs'
 import { difference, flatten, sizeOf } from './flatten.mjs'
-import { mergeInto } from './merge.mjs'
 import { whole } from './boxes.mjs'
+import { mergeInto } from './merge.mjs'
 
 const STATES_BUDGET = 192 * 2 ** 20 // bytes of label buffers that kept states hold, those that they share counted once
 const FEWEST_STATES = 4
@@ -16,6 +16,7 @@ export class Session {
   #past = [] // {at, removed, added}: operations from `at` on were `removed` and became `added`
   #future = []
   #draft = null // a state shown while a gesture lasts, of operations not yet made
+  #begun = null // {first, state, at} of the gesture that lasts
   #listeners = new Map()
 
   /** map, second: {width, height, data: Int16Array} of class indices, second or null; palette, pictures: see `start`. */
@@ -101,23 +102,43 @@ export class Session {
   #replace(at, added) {
     const before = this.state
     this.#draft = null
+    const begun = this.#begun
+    this.#begun = null
     this.operations = [...this.operations.slice(0, at), ...added]
     for (const key of [...this.#states.keys()]) if (key > at) this.#states.delete(key)
     for (const key of [...this.skipped.keys()]) if (key >= at) this.skipped.delete(key)
+    if (begun?.first.length && begun.at === at && begun.first.every((operation, i) => operation === added[i])) {
+      this.#states.set(at + begun.first.length, begun.state)
+    }
     this.#show(before, this.committed)
     this.#emit('change', null)
   }
 
   // -- gestures --------------------------------------------------------------------------------------------------
 
-  /** Show what operations would give, without making them; null ends it. */
-  draft(operations) {
+  /**
+   * Show what operations would give, without making them. `first` are those of the beginning of a gesture (such as a
+   * lift): given as the same array again they are not done again, nor when the gesture ends in `do(...first, last)`.
+   */
+  draft(first, last) {
     const before = this.state
-    this.#draft = operations && operations.reduce((state, operation) => apply(state, operation).state, this.committed)
-    this.#show(before, this.state)
+    if (this.#begun?.first !== first || this.#begun.at !== this.operations.length) {
+      const state = first.reduce((one, operation) => apply(one, operation).state, this.committed)
+      this.#begun = { first, state, at: this.operations.length }
+    }
+    this.#draft = last ? apply(this.#begun.state, last).state : this.#begun.state
+    this.#show(before, this.#draft)
   }
 
-  /** Draw the committed state anew in a box: after a stroke that was painted into the preview as it grew. */
+  /** Back to what is made. */
+  endDraft() {
+    if (!this.#draft) return
+    const before = this.#draft
+    this.#draft = null
+    this.#show(before, this.committed)
+  }
+
+  /** Draw a box anew: after a stroke that was painted into the preview as it grew. */
   restore(box) {
     this.#refresh(box)
   }

@@ -1,0 +1,96 @@
+"""The map editor in a page of its own, without ComfyUI: for measuring, and for tests that are about the editor alone."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import functools
+import http.server
+import io
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from comfyui_fgdm.maps.palette_file import Palette
+from tools.server import ROOT
+
+OPEN = """async ({ map, second, classes, nothing, objects, mark, recipe, words }) => {
+  const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0))
+  const { readIndices } = await import('/editor/engine/png.mjs')
+  const { Editor } = await import('/editor/ui/editor.mjs')
+  const began = performance.now()
+  const labels = await readIndices(bytes(map))
+  const read = performance.now()
+  const source = { map: labels, second: second && (await readIndices(bytes(second))), picture: null, classes, nothing, objects, mark }
+  window.results = []
+  window.editor = new Editor({ source, recipe, words: words ?? {}, commit: async (text) => void window.results.push(text) })
+  editor.show()
+  await new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)))
+  return { read: read - began, shown: performance.now() - began }
+}"""
+
+
+class _Handler(http.server.SimpleHTTPRequestHandler):
+    extensions_map = {**http.server.SimpleHTTPRequestHandler.extensions_map, ".mjs": "text/javascript"}
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def serve() -> Iterator[str]:
+    """The address of a server of the folder web/ on 127.0.0.1."""
+    handler = functools.partial(_Handler, directory=str(ROOT / "web"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def index_png(labels: np.ndarray) -> bytes:
+    """Class indices, integer [H, W], as an 8-bit grey PNG (16-bit, if there are more than 255)."""
+    kind = np.uint8 if labels.max() < 256 else np.uint16
+    out = io.BytesIO()
+    Image.fromarray(labels.astype(kind)).save(out, "PNG")
+    return out.getvalue()
+
+
+def open_editor(
+    tab: Any,
+    labels: np.ndarray,
+    palette: Palette,
+    second: np.ndarray | None = None,
+    recipe: str = "",
+    objects: list[Any] | None = None,
+    words: dict[str, str] | None = None,
+) -> dict[str, float]:
+    """Open the editor in a tab that shows a page of ``serve``; `editor` and `results` are then there. Gives milliseconds
+    until the map was read and until it was drawn."""
+
+    def encoded(values: np.ndarray | None) -> str | None:
+        return None if values is None else base64.b64encode(index_png(values)).decode()
+
+    colours = ["#{:02x}{:02x}{:02x}".format(*label.rgb) for label in palette.labels]
+    height, width = labels.shape
+    return tab.evaluate(
+        OPEN,
+        {
+            "map": encoded(labels),
+            "second": encoded(second),
+            "classes": [
+                [one.index, one.name, colour, one.index in palette.things] for one, colour in zip(palette.labels, colours)
+            ],
+            "nothing": palette.void,
+            "objects": objects,
+            "mark": {"sha256": "0" * 64, "width": width, "height": height, "palette": palette.name},
+            "recipe": recipe,
+            "words": words,
+        },
+    )

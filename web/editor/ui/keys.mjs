@@ -1,0 +1,56 @@
+// Keyboard shortcuts: one table, which is also what the list of shortcuts shows.
+
+export const TOOL_KEYS = {
+  select: 'V', lasso: 'L', brush: 'B', eraser: 'E', fill: 'F', line: 'N', rectangle: 'R', ellipse: 'O', polygon: 'P', pick: 'I'
+}
+
+/** [keys as shown, key of the text, test of the event, action(editor, event)]. `ctrl` is Ctrl, or Command on a Mac. */
+const COMMANDS = [
+  ['Ctrl+Z', 'undo', (k, ctrl, shift) => ctrl && !shift && k === 'z', (editor) => editor.undo()],
+  ['Ctrl+Shift+Z, Ctrl+Y', 'redo', (k, ctrl, shift) => ctrl && (k === 'y' || (shift && k === 'z')), (editor) => editor.redo()],
+  ['Ctrl+D', 'duplicate', (k, ctrl) => ctrl && k === 'd', ({ model }) => model.duplicate()],
+  ['Delete', 'delete', (k, ctrl) => !ctrl && (k === 'delete' || k === 'backspace'), ({ model }) => model.remove()],
+  ['H', 'flip_horizontal', (k, ctrl, shift) => !ctrl && !shift && k === 'h', ({ model }) => model.flip('horizontal')],
+  ['Shift+H', 'flip_vertical', (k, ctrl, shift) => !ctrl && shift && k === 'h', ({ model }) => model.flip('vertical')],
+  ['Page Up', 'forward', (k, _, shift) => !shift && k === 'pageup', ({ model }) => model.order('forward')],
+  ['Page Down', 'backward', (k, _, shift) => !shift && k === 'pagedown', ({ model }) => model.order('backward')],
+  ['Shift+Page Up', 'to_front', (k, _, shift) => shift && k === 'pageup', ({ model }) => model.order('front')],
+  ['Shift+Page Down', 'to_back', (k, _, shift) => shift && k === 'pagedown', ({ model }) => model.order('back')],
+  ['C', 'keys_reclass', (k, ctrl) => !ctrl && k === 'c', ({ model }) => model.reclass()],
+  ['[ ]', 'smaller_larger', (k, ctrl) => !ctrl && (k === '[' || k === ']'), (editor, event) => editor.resizeBrush(event.key === '[' ? -1 : 1)],
+  ['0', 'fit', (k, ctrl) => !ctrl && k === '0', ({ view }) => view.fit()],
+  ['+', 'zoom_in', (k, ctrl) => !ctrl && (k === '+' || k === '='), ({ view }) => view.zoom(1.25)],
+  ['-', 'zoom_out', (k, ctrl) => !ctrl && k === '-', ({ view }) => view.zoom(0.8)],
+  ['?', 'help', (k) => k === '?', (editor) => editor.toggleHelp()],
+  ['Enter', 'polygon', (k, ctrl) => !ctrl && k === 'enter', (editor) => editor.finishTool()],
+  ['Ctrl+Enter', 'done', (k, ctrl) => ctrl && k === 'enter', (editor) => editor.done()],
+  ['Esc', 'cancel', (k) => k === 'escape', (editor) => editor.escape()]
+]
+
+const ARROWS = { arrowleft: [-1, 0], arrowright: [1, 0], arrowup: [0, -1], arrowdown: [0, 1] }
+
+/** Do what a key stands for; false if it stands for nothing here. */
+export function handleKey(editor, event) {
+  const key = event.key.toLowerCase()
+  const ctrl = event.ctrlKey || event.metaKey
+  if (ARROWS[key] && !ctrl && !event.altKey) {
+    const step = event.shiftKey ? 10 : 1
+    editor.model.move(...ARROWS[key].map((way) => way * step))
+    return true
+  }
+  const command = COMMANDS.find(([, , test]) => test(key, ctrl, event.shiftKey))
+  if (command) {
+    command[3](editor, event)
+    return true
+  }
+  const tool = !ctrl && !event.altKey && Object.keys(TOOL_KEYS).find((name) => TOOL_KEYS[name].toLowerCase() === key)
+  if (tool) editor.useTool(tool)
+  return Boolean(tool)
+}
+
+/** [keys, text] of all shortcuts, in words of `t`. */
+export function listOf(t) {
+  const tools = Object.entries(TOOL_KEYS).map(([name, key]) => [key, t(name)])
+  const commands = COMMANDS.map(([keys, text]) => [keys, t(text)])
+  return [...tools, [t('keys_move'), t('move')], [t('keys_pan'), t('pan')], ...commands]
+}

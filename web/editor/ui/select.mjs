@@ -1,0 +1,227 @@
+// The tools that take objects: select (click, drag, handles) and lasso. A tool has down, move, up, cancel, and paint for
+// what it shows over the map; points are {x, y, pixel} of the map.
+
+import { simplify } from '../engine/simplify.mjs'
+import { outlineOf } from './outline.mjs'
+
+const HANDLE = 5 // half the side of a handle, in CSS pixels; what is this near to one takes it
+const REACH = 9
+const STEM = 26 // how far the handle that turns stands off
+const STILL = 4 // CSS pixels that a pointer may go before a click becomes a drag
+const SNAP = 6 // CSS pixels within which a box jumps to an edge or the middle of the map
+const TURN_STEP = 15
+
+/** Edges of a layer on the map as real numbers: [left, top, right, bottom] of its turned rectangle. */
+export function extent({ matrix: [a, b, , d, e], width, height, centre }) {
+  const [rx, ry] = [(Math.abs(a) * width + Math.abs(b) * height) / 2, (Math.abs(d) * width + Math.abs(e) * height) / 2]
+  return [centre[0] - rx, centre[1] - ry, centre[0] + rx, centre[1] + ry]
+}
+
+/** Handles of a box on the screen: {name, x, y}, name such as "nw", "e" or "turn". */
+function handles(view, [x0, y0, x1, y1]) {
+  const [left, top] = view.toScreen(x0, y0)
+  const [right, bottom] = view.toScreen(x1, y1)
+  const [middle, centre] = [(left + right) / 2, (top + bottom) / 2]
+  const found = [['nw', left, top], ['ne', right, top], ['sw', left, bottom], ['se', right, bottom]]
+  found.push(['n', middle, top], ['s', middle, bottom], ['w', left, centre], ['e', right, centre])
+  found.push(['turn', middle, top - STEM * view.ratio])
+  return found.map(([name, x, y]) => ({ name, x, y }))
+}
+
+export class SelectTool {
+  cursor = 'default'
+  #gesture = null
+
+  constructor(model, view) {
+    this.model = model
+    this.view = view
+  }
+
+  down(point, event) {
+    const { model } = this
+    const handle = this.#handleAt(point)
+    if (handle) return this.#begin(handle, point, event)
+    const waiting = model.waiting
+    model.selectAt(point.pixel)
+    if (waiting) {
+      model.set({ waiting: null })
+      model.putBehind(waiting)
+      return
+    }
+    if (model.selection) this.#begin('move', point, event)
+  }
+
+  #handleAt({ x, y }) {
+    const { selection } = this.model
+    if (!selection) return null
+    const [sx, sy] = this.view.toScreen(x, y)
+    const reach = REACH * this.view.ratio
+    const near = handles(this.view, extent(selection.layer)).find((one) => Math.hypot(one.x - sx, one.y - sy) <= reach)
+    return near?.name ?? null
+  }
+
+  #begin(kind, point, event) {
+    const { layer, first } = this.model.selection
+    this.#gesture = { kind, from: point, start: [event.clientX, event.clientY], layer, first, box: extent(layer), change: null }
+  }
+
+  move(point, event) {
+    const gesture = this.#gesture
+    if (!gesture) return
+    const far = Math.hypot(event.clientX - gesture.start[0], event.clientY - gesture.start[1])
+    if (!gesture.change && gesture.kind === 'move' && far < STILL) return
+    gesture.change = this.#change(gesture, point, event)
+    this.model.session.draft(gesture.first, this.model.transform(gesture.change))
+    this.view.touch()
+  }
+
+  #change(gesture, point, event) {
+    if (gesture.kind === 'move') return { move: this.#moved(gesture, point, event) }
+    if (gesture.kind === 'turn') {
+      const [cx, cy] = gesture.layer.centre
+      const angle = (p) => (Math.atan2(p.y - cy, p.x - cx) * 180) / Math.PI
+      const degrees = Math.round(angle(point) - angle(gesture.from))
+      return { rotate: event.shiftKey ? Math.round(degrees / TURN_STEP) * TURN_STEP : degrees }
+    }
+    return resized(gesture, point, event)
+  }
+
+  #moved({ from, box }, point, event) {
+    const move = [Math.round(point.x - from.x), Math.round(point.y - from.y)]
+    if (event.shiftKey) move[Math.abs(move[0]) < Math.abs(move[1]) ? 0 : 1] = 0
+    if (event.ctrlKey || event.metaKey) return move // the pointer alone decides
+    const reach = (SNAP * this.view.ratio) / this.view.scale
+    const { width, height } = this.model.session.map
+    return move.map((way, axis) => {
+      const [low, high, side] = [box[axis], box[axis + 2], axis ? height : width]
+      const stops = [-low, side - high, Math.round((side - low - high) / 2)]
+      const near = stops.filter((stop) => Math.abs(stop - way) <= reach && Number.isInteger(stop))
+      return near.length ? near.reduce((a, b) => (Math.abs(a - way) <= Math.abs(b - way) ? a : b)) : way
+    })
+  }
+
+  up() {
+    const gesture = this.#gesture
+    this.#gesture = null
+    if (!gesture?.change) return
+    const operation = this.model.transform(gesture.change)
+    this.model.session.endDraft()
+    if (operation) this.model.session.do(...gesture.first, operation)
+    this.model.selectLayer(this.model.selection?.id ?? operation?.target)
+  }
+
+  cancel() {
+    const busy = this.#gesture !== null
+    this.#gesture = null
+    this.model.session.endDraft()
+    return busy
+  }
+
+  paint(context, view) {
+    const { selection, session } = this.model
+    if (!selection) return
+    const gesture = this.#gesture
+    const shown = gesture?.change ? (session.state.layers.find((one) => one.id === selection.id) ?? selection.layer) : selection.layer
+    const thin = view.ratio
+    outlineOf(context, shown, view, thin)
+    const box = extent(shown)
+    const [left, top] = view.toScreen(box[0], box[1])
+    const [right, bottom] = view.toScreen(box[2], box[3])
+    context.lineWidth = thin
+    for (const [colour, offset] of [['#000', 0], ['#fff', 4]]) {
+      context.setLineDash([4 * thin, 4 * thin])
+      context.lineDashOffset = offset * thin
+      context.strokeStyle = colour
+      context.strokeRect(left, top, right - left, bottom - top)
+    }
+    context.setLineDash([])
+    const all = handles(view, box)
+    const stem = all.find((one) => one.name === 'turn')
+    context.beginPath()
+    context.moveTo(stem.x, top)
+    context.lineTo(stem.x, stem.y)
+    context.stroke()
+    for (const { name, x, y } of all) {
+      const side = HANDLE * thin
+      context.beginPath()
+      if (name === 'turn') context.arc(x, y, side, 0, 2 * Math.PI)
+      else context.rect(x - side, y - side, 2 * side, 2 * side)
+      context.fillStyle = '#fff'
+      context.fill()
+      context.strokeStyle = '#1a73e8'
+      context.stroke()
+    }
+  }
+}
+
+/** The transform that drags a side or corner of a box to a point; the opposite one stays, or with Alt the centre. */
+function resized({ kind, box }, point, event) {
+  const target = [Math.round(point.x), Math.round(point.y)]
+  const sides = [kind.includes('w') ? 0 : kind.includes('e') ? 2 : null, kind.includes('n') ? 1 : kind.includes('s') ? 3 : null]
+  const old = [box[2] - box[0], box[3] - box[1]]
+  const scale = [1, 1]
+  for (const axis of [0, 1]) {
+    if (sides[axis] === null) continue
+    const middle = (box[axis] + box[axis + 2]) / 2
+    const anchor = event.altKey ? middle : box[sides[axis] < 2 ? axis + 2 : axis]
+    const reach = (target[axis] - anchor) * (sides[axis] < 2 ? -1 : 1) * (event.altKey ? 2 : 1)
+    scale[axis] = Math.max(1, reach) / old[axis]
+  }
+  if (kind.length === 2 && !event.shiftKey) scale.fill(Math.max(...scale)) // a corner keeps the proportions
+  const move = [0, 1].map((axis) => {
+    if (sides[axis] === null || event.altKey) return 0
+    return ((scale[axis] - 1) * old[axis] * (sides[axis] < 2 ? -1 : 1)) / 2
+  })
+  return { scale: scale.map((one) => Math.round(one * 1e6) / 1e6), move: move.map((one) => Math.round(one * 2) / 2) }
+}
+
+export class LassoTool {
+  cursor = 'crosshair'
+  #points = null
+
+  constructor(model, view) {
+    this.model = model
+    this.view = view
+  }
+
+  down(point) {
+    this.#points = [point.pixel]
+    this.model.select(null)
+  }
+
+  move(point) {
+    if (!this.#points) return
+    this.#points.push(point.pixel)
+    this.view.touch()
+  }
+
+  up() {
+    const points = this.#points
+    this.#points = null
+    if (points?.length > 2) this.model.selectGround({ within: simplify(points, 0.7) })
+    if (this.model.selection) this.model.set({ tool: 'select' })
+    this.view.touch()
+  }
+
+  cancel() {
+    const busy = this.#points !== null
+    this.#points = null
+    return busy
+  }
+
+  paint(context, view) {
+    if (this.#points) drawPath(context, view, this.#points, true)
+  }
+}
+
+export function drawPath(context, view, points, closed) {
+  context.beginPath()
+  points.forEach(([x, y], i) => context[i ? 'lineTo' : 'moveTo'](...view.toScreen(x + 0.5, y + 0.5)))
+  if (closed) context.closePath()
+  for (const [colour, width] of [['#000', 3], ['#fff', 1.2]]) {
+    context.strokeStyle = colour
+    context.lineWidth = width * view.ratio
+    context.stroke()
+  }
+}
+
