@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from comfyui_fgdm.editing import recipe
 from comfyui_fgdm.editing.applying import edit_labels
 from comfyui_fgdm.editing.segmentation import TABLE
 from comfyui_fgdm.maps import palettes
+from comfyui_fgdm.objects import recall
+from comfyui_fgdm.objects.query import ObjectItem, ObjectQuery
 from tools import node
 
 HERE = Path(__file__).resolve().parent / "editor"
@@ -140,6 +143,13 @@ class Chooser:
         return found
 
 
+def wanted(rng: np.random.Generator, labels: np.ndarray, palette: Any) -> ObjectQuery:
+    """Objects of which most are on the map, some as any of several classes."""
+    classes = np.unique(labels).tolist() + rng.integers(0, len(palette), 3).tolist()
+    items = [(c, tuple(rng.choice(classes, 2).tolist()) if k % 3 == 0 else ()) for k, c in enumerate(classes)]
+    return ObjectQuery(tuple(ObjectItem(str(c), c, str(c), also) for c, also in items), palette=palette)
+
+
 def as_json(labels: np.ndarray) -> dict[str, Any]:
     return {"width": labels.shape[1], "height": labels.shape[0], "data": labels.ravel().tolist()}
 
@@ -152,16 +162,29 @@ def case(seed: int) -> dict[str, Any]:
     second = scene(rng, palette, *map(int, rng.integers(20, 60, 2)))
     chooser = Chooser(rng, palette, labels.shape, second)
     operations = [chooser.operation(labels) for _ in range(OPERATIONS)]
-    edited = edit_labels(labels, recipe.check(operations, TABLE, palette), palette, second=second)
+    height, width = labels.shape
+    made_on = (width, height) if seed % 3 else (int(rng.integers(30, 90)), int(rng.integers(30, 90)))
+    scale = (width / made_on[0], height / made_on[1])
+    edited = edit_labels(labels, recipe.check(operations, TABLE, palette), palette, scale=scale, second=second)
+    query = wanted(rng, edited.values, palette)
+    present, _ = recall.presence(torch.from_numpy(edited.values)[None], query)
     return {
         "map": as_json(labels),
         "second": as_json(second),
         "classes": [[one.index, one.name, "#000000", one.index in palette.things] for one in palette.labels],
         "nothing": palette.void,
         "operations": operations,
+        "madeOn": {"width": made_on[0], "height": made_on[1]},
         "want": edited.values.ravel().tolist(),
         "skipped": [one.index for one, _ in edited.skipped],
+        "wanted": [[item.label, *item.also] for item in query.items],
+        "present": present[0].tolist(),
     }
+
+
+def test_the_engine_by_itself(node_program: str) -> None:
+    result = run(node_program, "--test", "engine.test.mjs")
+    assert result.returncode == 0, result.stdout[-6000:]
 
 
 def test_random_recipes_give_the_same_labels(node_program: str) -> None:

@@ -127,6 +127,12 @@ async function fromHistory(node) {
   return null
 }
 
+/** The objects of the prompt as [[name, [class, ...classes that count as it]], ...]. */
+function wanted({ objects, classes }) {
+  const names = new Map(classes.map(([index, name]) => [index, name]))
+  return objects?.map((one) => (Array.isArray(one) ? one : [names.get(one) ?? String(one), [one]])) ?? null
+}
+
 // -- a node ----------------------------------------------------------------------------------------------------------
 
 class NodeEditor {
@@ -198,7 +204,7 @@ class NodeEditor {
       ])
       const { sha256, width, height, palette, classes } = entry
       const source = {
-        map, second, picture, pictures, classes, nothing: entry.void ?? 0, objects: entry.objects,
+        map, second, picture, pictures, classes, nothing: entry.void ?? 0, objects: wanted(entry),
         mark: { sha256, width, height, palette }
       }
       release = holdUndo()
@@ -237,7 +243,7 @@ app.registerExtension({
     }
     api.addEventListener('executed', ({ detail }) => heard(detail?.display_node ?? detail?.node, detail?.output?.fgdm_edit?.[0], false))
     // A run that stops since the map has changed puts nothing out, but says what the new map is.
-    api.addEventListener('fgdm.edit', ({ detail }) => heard(detail?.node, detail?.entry, true))
+    api.addEventListener('fgdm_edit', ({ detail }) => heard(detail?.node, detail?.fgdm_edit?.[0], true))
   },
   nodeCreated(node) {
     if (node.comfyClass === NODE) nodes.set(node, new NodeEditor(node))

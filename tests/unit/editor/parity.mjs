@@ -1,7 +1,10 @@
 // Applies recipes with the editor's engine and says which results differ from Python's: node parity.mjs < cases.json
-// A case: {map, second: {width, height, data}, classes, nothing, operations, want: labels, skipped: [index from 1, ...]}.
+// A case: {map, second: {width, height, data}, classes, nothing, madeOn: {width, height}, operations, want: labels,
+// skipped: [index from 1, ...], wanted: [[class, ...], ...], present: [bool, ...]}.
 
+import { present } from '../../../web/editor/engine/presence.mjs'
 import { apply, start } from '../../../web/editor/engine/operations.mjs'
+import { rescaled } from '../../../web/editor/engine/recipe.mjs'
 import { flat } from '../../../web/editor/engine/flatten.mjs'
 
 const labelsOf = (map) => map && { ...map, data: Int16Array.from(map.data) }
@@ -10,7 +13,8 @@ let text = ''
 for await (const part of process.stdin) text += part
 const wrong = []
 JSON.parse(text).forEach((example, number) => {
-  const { map, second, operations, want, skipped } = example
+  const { map, second, want, skipped, madeOn } = example
+  const operations = rescaled(example.operations, madeOn, map) // a recipe may have been made on a map of another size
   let state = start(labelsOf(map), labelsOf(second), example)
   const left = []
   operations.forEach((operation, index) => {
@@ -20,6 +24,8 @@ JSON.parse(text).forEach((example, number) => {
   })
   const got = flat(state).data
   const differ = want.filter((label, i) => label !== got[i]).length
+  const held = present(flat(state), example.wanted)
   if (differ || String(left) !== String(skipped)) wrong.push({ number, differ, left, skipped, operations })
+  if (String(held) !== String(example.present)) wrong.push({ number, held, present: example.present })
 })
 console.log(JSON.stringify(wrong))

@@ -52,13 +52,15 @@ export function sizeOf(states) {
   const seen = new Set()
   let bytes = 0
   const count = (data) => {
-    if (seen.has(data.buffer)) return
-    seen.add(data.buffer)
+    if (seen.has(data)) return
+    seen.add(data)
     bytes += data.byteLength
   }
-  for (const state of states) {
-    count(state.ground.data)
-    for (const layer of state.layers) count(layer.labels)
+  let before = []
+  for (const { ground, layers } of states) {
+    count(ground.data)
+    layers.forEach((layer, i) => layer === before[i] || count(layer.labels)) // most are those of the state before
+    before = layers
   }
   return bytes
 }

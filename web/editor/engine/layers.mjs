@@ -37,10 +37,11 @@ export function then(from, matrix) {
 export function fromShape(id, { box, bits }, labels) {
   const width = box[2] - box[0]
   const values = new Int16Array(bits.length).fill(NOTHING)
-  for (let i = 0; i < bits.length; i++) {
-    if (!bits[i]) continue
-    if (typeof labels === 'number') values[i] = labels
-    else values[i] = labels.data[(box[1] + Math.floor(i / width)) * labels.width + box[0] + (i % width)]
+  if (typeof labels === 'number') for (let i = 0; i < bits.length; i++) values[i] = bits[i] ? labels : NOTHING
+  else {
+    for (let y = box[1], i = 0; y < box[3]; y++) {
+      for (let at = y * labels.width + box[0], end = at + width; at < end; at++, i++) if (bits[i]) values[i] = labels.data[at]
+    }
   }
   return layer(id, values, width, box[3] - box[1], [1, 0, box[0], 0, 1, box[1]])
 }

@@ -180,13 +180,16 @@ const OPERATIONS = {
 
   order(state, { target, to, before, behind }) {
     const place = find(state, target)
-    let other = to ? null : find(state, before ?? behind)
+    const other = to ? null : find(state, before ?? behind)
     const layers = state.layers.toSpliced(place, 1)
-    const last = layers.length
-    if (other === null) {
-      other = { front: last, back: 0, forward: Math.min(place + 1, last), backward: Math.max(place - 1, 0) }[to]
-    } else other = Math.min(other - (other > place ? 1 : 0) + (before === undefined ? 0 : 1), last)
-    return { ...state, layers: layers.toSpliced(other, 0, state.layers[place]) }
+    const isNext = (one, k) => one.id !== null && (to === 'forward') === k >= place // forward, backward: past this one
+    let next
+    if (other !== null) next = other - (other > place ? 1 : 0) + (before === undefined ? 0 : 1)
+    else if (to === 'front') next = layers.length
+    else if (to === 'forward') next = 1 + layers.findIndex(isNext) || layers.length
+    else if (to === 'backward') next = Math.max(0, layers.findLastIndex(isNext))
+    else next = 0
+    return { ...state, layers: layers.toSpliced(next, 0, state.layers[place]) }
   },
 
   reclass(state, { target, class: name }) {

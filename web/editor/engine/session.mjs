@@ -8,7 +8,7 @@ import { whole } from './boxes.mjs'
 import { mergeInto } from './merge.mjs'
 
 const STATES_BUDGET = 192 * 2 ** 20 // bytes of label buffers that kept states hold, those that they share counted once
-const FEWEST_STATES = 4
+const [FEWEST_STATES, MOST_STATES] = [4, 48]
 const MOST_OPERATIONS = 10_000
 
 export class Session {
@@ -20,9 +20,10 @@ export class Session {
   #listeners = new Map()
 
   /** map, second: {width, height, data: Int16Array} of class indices, second or null; palette, pictures: see `start`. */
-  constructor({ map, second = null, palette, pictures, operations = [] }) {
+  constructor({ map, second = null, palette, pictures, operations = [], budget = STATES_BUDGET }) {
     this.map = map
     this.second = second
+    this.budget = budget
     this.operations = []
     this.skipped = new Map() // index of an operation -> why it was not applied
     this.#states.set(0, start(map, second, palette, pictures))
@@ -182,7 +183,8 @@ export class Session {
     this.#states.delete(count)
     this.#states.set(count, state)
     for (const key of [...this.#states.keys()]) {
-      if (this.#states.size <= FEWEST_STATES || sizeOf(this.#states.values()) <= STATES_BUDGET) return
+      const { size } = this.#states
+      if (size <= FEWEST_STATES || (size <= MOST_STATES && sizeOf(this.#states.values()) <= this.budget)) return
       if (key !== 0 && key !== count) this.#states.delete(key)
     }
   }

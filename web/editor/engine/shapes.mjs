@@ -9,17 +9,21 @@ export const EMPTY = Object.freeze({ box: [0, 0, 0, 0], bits: new Uint8Array() }
 
 /** A shape without rows and columns at its edges that hold nothing. */
 export function tight({ box, bits }) {
-  const width = box[2] - box[0]
-  let [left, top, right, bottom] = [Infinity, Infinity, -1, -1]
-  for (let i = 0; i < bits.length; i++) {
-    if (!bits[i]) continue
-    const x = i % width
+  const [width, height] = [box[2] - box[0], box[3] - box[1]]
+  let [left, top, right, bottom] = [width, -1, -1, -1]
+  for (let y = 0; y < height; y++) {
+    const row = y * width
+    let x = 0
+    while (x < width && !bits[row + x]) x++
+    if (x === width) continue
+    if (top < 0) top = y
+    bottom = y
     if (x < left) left = x
+    for (x = width - 1; x > right && !bits[row + x]; ) x--
     if (x > right) right = x
-    bottom = (i - x) / width
-    if (top === Infinity) top = bottom
   }
   if (right < 0) return EMPTY
+  if (left === 0 && top === 0 && right === width - 1 && bottom === height - 1) return { box, bits }
   const small = new Uint8Array((right + 1 - left) * (bottom + 1 - top))
   for (let y = top; y <= bottom; y++) {
     small.set(bits.subarray(y * width + left, y * width + right + 1), (y - top) * (right + 1 - left))
@@ -155,11 +159,12 @@ function inBox(sides, size, width, inside) {
   const hollow = width !== null && width !== undefined && rx > width && ry > width
   const across = box[2] - box[0]
   const bits = new Uint8Array(across * (box[3] - box[1]))
-  for (let i = 0; i < bits.length; i++) {
-    const x = box[0] + (i % across) + 0.5 - cx
-    const y = box[1] + Math.floor(i / across) + 0.5 - cy
-    if (!inside(x, y, rx, ry)) continue
-    bits[i] = hollow && inside(x, y, rx - width - EPS, ry - width - EPS) ? 0 : 1
+  for (let row = box[1], i = 0; row < box[3]; row++) {
+    const y = row + 0.5 - cy
+    for (let column = box[0]; column < box[2]; column++, i++) {
+      const x = column + 0.5 - cx
+      if (inside(x, y, rx, ry)) bits[i] = hollow && inside(x, y, rx - width - EPS, ry - width - EPS) ? 0 : 1
+    }
   }
   return tight({ box, bits })
 }

@@ -4,7 +4,7 @@ const UNKNOWN = 0xffff00ff // magenta: an index that the palette has not
 
 /** Pixels as ImageData holds them (R, G, B, A bytes, read as one little-endian number), one for each class index. */
 export function colourTable(classes) {
-  const table = new Uint32Array(Math.max(...classes.map(([index]) => index)) + 1).fill(UNKNOWN)
+  const table = new Uint32Array(2 ** 15).fill(UNKNOWN) // as long as indices go, so that no look-up misses
   for (const [index, , colour] of classes) {
     const [r, g, b] = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16))
     table[index] = ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0
@@ -15,7 +15,7 @@ export function colourTable(classes) {
 /** Paint indices [height * width] into the pixels of ImageData of the same size, within a box. */
 export function colourInto(pixels, indices, table, width, box) {
   for (let y = box[1]; y < box[3]; y++) {
-    for (let i = y * width + box[0], end = y * width + box[2]; i < end; i++) pixels[i] = table[indices[i]] ?? UNKNOWN
+    for (let i = y * width + box[0], end = y * width + box[2]; i < end; i++) pixels[i] = table[indices[i]]
   }
 }
 
@@ -26,7 +26,7 @@ export function drawSmall(canvas, { width, height, data }, table) {
   for (let y = 0; y < canvas.height; y++) {
     const row = Math.floor(((y + 0.5) * height) / canvas.height) * width
     for (let x = 0; x < canvas.width; x++) {
-      pixels[y * canvas.width + x] = table[data[row + Math.floor(((x + 0.5) * width) / canvas.width)]] ?? UNKNOWN
+      pixels[y * canvas.width + x] = table[data[row + Math.floor(((x + 0.5) * width) / canvas.width)]]
     }
   }
   canvas.getContext('2d').putImageData(image, 0, 0)

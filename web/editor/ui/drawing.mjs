@@ -6,7 +6,8 @@ import { segmentRuns, strokeBox } from '../engine/shapes.mjs'
 import { simplify } from '../engine/simplify.mjs'
 import { drawPath } from './select.mjs'
 
-const COARSE = 0.02 // how far a stroke may be from what was drawn, as a share of its width
+// How far a stroke may be from what was drawn: what rounding to pixels does to a straight line, and a share of its width.
+const [ROUGH, COARSE] = [0.75, 0.02]
 
 class Tool {
   cursor = 'crosshair'
@@ -83,7 +84,7 @@ export class BrushTool extends Tool {
     this.#points = null
     if (!points) return
     const { session, size } = this.model
-    const path = simplify(points, Math.max(0.5, size * COARSE))
+    const path = simplify(points, ROUGH + size * COARSE)
     this.model.lastStroke = { points: path }
     const made = session.operations.length
     if (this.erases) session.do({ op: 'stroke', class: null, size, points: path })

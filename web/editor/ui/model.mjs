@@ -7,6 +7,7 @@ import { newId } from '../engine/recipe.mjs'
 import { tidy } from '../engine/merge.mjs'
 
 const RECENT = 8
+const held = new WeakMap() // by the labels of a layer, which never change
 
 /** The odd whole number next to a size, 1 to 255: the disc of an even one has single pixels standing out of it. */
 export const oddly = (size) => Math.min(255, Math.max(1, 2 * Math.floor(size / 2) + 1))
@@ -79,7 +80,7 @@ export class Model {
     const { ground } = this.session.committed
     let shape
     try {
-      shape = pick(ground, what)
+      shape = pick(ground, { ...what, label: what.class === undefined ? null : this.class })
     } catch {
       return this.select(null)
     }
@@ -196,9 +197,13 @@ export class Model {
   }
 
   /** The classes that a layer holds, the one with most pixels first. */
-  static classesOf(layer) {
-    const counts = new Map()
-    for (const label of layer.labels) if (label !== NOTHING) counts.set(label, (counts.get(label) ?? 0) + 1)
-    return [...counts].sort((a, b) => b[1] - a[1]).map(([label]) => label)
+  static classesOf({ labels }) {
+    if (!held.has(labels)) {
+      const counts = new Uint32Array(2 ** 15)
+      for (const label of labels) if (label !== NOTHING) counts[label]++
+      const some = [...counts.keys()].filter((label) => counts[label])
+      held.set(labels, some.sort((a, b) => counts[b] - counts[a]))
+    }
+    return held.get(labels)
   }
 }

@@ -8,10 +8,16 @@ const paths = new WeakMap() // by the layer's labels, which never change
 /** Edges between pixels that hold something and such that do not, in runs as long as they go. */
 function pathOf({ labels, width, height }) {
   const path = new Path2D()
-  const holds = (x, y) => x >= 0 && y >= 0 && x < width && y < height && labels[y * width + x] !== NOTHING
+  // A frame of nothing around it, so that no edge needs a test.
+  const wide = width + 2
+  const holds = new Uint8Array(wide * (height + 2))
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) if (labels[y * width + x] !== NOTHING) holds[(y + 1) * wide + x + 1] = 1
+  }
   for (let y = 0; y <= height; y++) {
     for (let x = 0, start = -1; x <= width; x++) {
-      const edge = x < width && holds(x, y) !== holds(x, y - 1)
+      const at = (y + 1) * wide + x + 1
+      const edge = holds[at] !== holds[at - wide]
       if (edge && start < 0) start = x
       if (!edge && start >= 0) {
         path.moveTo(start, y)
@@ -22,7 +28,8 @@ function pathOf({ labels, width, height }) {
   }
   for (let x = 0; x <= width; x++) {
     for (let y = 0, start = -1; y <= height; y++) {
-      const edge = y < height && holds(x, y) !== holds(x - 1, y)
+      const at = (y + 1) * wide + x + 1
+      const edge = holds[at] !== holds[at - 1]
       if (edge && start < 0) start = y
       if (!edge && start >= 0) {
         path.moveTo(x, start)

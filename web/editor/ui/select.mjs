@@ -195,10 +195,11 @@ export class LassoTool {
     this.view.touch()
   }
 
-  up() {
+  up(point, event) {
     const points = this.#points
     this.#points = null
-    if (points?.length > 2) this.model.selectGround({ within: simplify(points, 0.7) })
+    const of = event.shiftKey ? { class: this.model.written(this.model.class) } : {}
+    if (points?.length > 2) this.model.selectGround({ within: simplify(points, 0.75), ...of })
     if (this.model.selection) this.model.set({ tool: 'select' })
     this.view.touch()
   }

@@ -23,7 +23,7 @@ export const ENGLISH = {
   "polygon": "Polygon",
   "pick": "Take class",
   "hint_select": "Click an object and drag it. Handles resize and turn it.",
-  "hint_lasso": "Draw around what you want to take.",
+  "hint_lasso": "Draw around what you want to take. Shift: only the chosen class of it.",
   "hint_brush": "Draw with the chosen class. Shift goes straight on from the last stroke.",
   "hint_eraser": "Brings the given map back.",
   "hint_fill": "Click a region: it gets the chosen class.",
