@@ -1,6 +1,6 @@
 """Edit Map: a map with the edits of a recipe, which the editor in the browser writes."""
 
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 
 from .checks import checked
 from .decode_map import OF_THE_FACTOR
@@ -91,5 +91,5 @@ class EditMap(io.ComfyNode):
         told = "" if palette == OF_THE_FACTOR else palette
         given = EditInputs(recipe, WhenChanged(when_changed), factor, told, second, picture, objects)
         result = edit_maps(map, given, lambda entry: send("fgdm_edit", {"fgdm_edit": [entry]}, cls))
-        shown = ui.PreviewImage(result.maps, cls=cls).as_dict()
-        return io.NodeOutput(result.maps, result.changed, result.json, ui={**shown, "fgdm_edit": [result.entry]})
+        # No preview of the host's: the editor's widget on the node shows the edited map, at once when edits are made.
+        return io.NodeOutput(result.maps, result.changed, result.json, ui={"fgdm_edit": [result.entry]})

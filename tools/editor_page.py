@@ -85,7 +85,8 @@ def open_editor(
             "map": encoded(labels),
             "second": encoded(second),
             "classes": [
-                [one.index, one.name, colour, one.index in palette.things] for one, colour in zip(palette.labels, colours)
+                [one.index, one.name, colour, one.index in palette.things]
+                for one, colour in zip(palette.labels, colours)
             ],
             "nothing": palette.void,
             "objects": objects,

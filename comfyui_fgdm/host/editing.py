@@ -81,7 +81,8 @@ def edit_maps(maps: torch.Tensor, given: EditInputs, tell: Callable[[dict], None
             [one.index, one.name, "#{:02x}{:02x}{:02x}".format(*one.rgb), one.index in palette.things]
             for one in palette.labels
         ],
-        "objects": None if query is None else list(query.labels),
+        "void": palette.void,
+        "objects": None if query is None else [[item.name, [item.label, *item.also]] for item in query.items],
         "unknown": unknown[0],
         "edited": None,
     }

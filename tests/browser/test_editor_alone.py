@@ -14,7 +14,7 @@ from comfyui_fgdm.editing import recipe
 from comfyui_fgdm.editing.applying import edit_labels
 from comfyui_fgdm.editing.segmentation import TABLE
 from comfyui_fgdm.maps.palettes import COCO
-from tools import editor_page, frontend
+from tools import editor_page
 
 DOG, TREE, ROAD, BIRD = (COCO.index(name) for name in ("dog", "tree", "road", "bird"))
 SKY, GRASS = COCO.index("sky-other"), COCO.index("grass")

@@ -1,0 +1,187 @@
+"""The map editor on its node in ComfyUI, in both renderers: open, edit, queue, save, copy, and a map that changes."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from comfyui_fgdm.editing import recipe
+from comfyui_fgdm.editing.applying import edit_labels
+from comfyui_fgdm.editing.segmentation import TABLE
+from comfyui_fgdm.maps.palettes import COCO
+from tools import frontend
+from tools.server import Server
+
+DOG, BIRD, SKY, GRASS = (COCO.index(name) for name in ("dog", "bird", "sky-other", "grass"))
+
+# Two Edit Maps, each with a map of its own; the first also has a second map, a picture and objects. Gives their ids.
+GRAPH = """([first, second]) => {
+  const add = (type, x, y, values = {}) => {
+    const node = LiteGraph.createNode(type)
+    app.graph.add(node)
+    node.pos = [x, y]
+    for (const [name, value] of Object.entries(values)) node.widgets.find((widget) => widget.name === name).value = value
+    return node
+  }
+  const objects = add('FGDM_Objects', 40, 480, { text: 'a dog and a car', mode: 'auto' })
+  const images = [first, second].map((image, k) => add('LoadImage', 40, 60 + 800 * k, { image }))
+  const edits = [0, 1].map((k) => add('FGDM_EditMap', 520 + 480 * k, 60))
+  edits.forEach((edit, k) => images[k].connect(0, edit, edit.findInputSlot('map')))
+  images[1].connect(0, edits[0], edits[0].findInputSlot('second'))
+  images[0].connect(0, edits[0], edits[0].findInputSlot('picture'))
+  objects.connect(0, edits[0], edits[0].findInputSlot('objects'))
+  app.canvas.ds.reset()
+  return edits.map((edit) => edit.id)
+}"""
+
+VALUE = "(id) => app.graph.getNodeById(id).widgets.find((widget) => widget.name === 'recipe').value"
+THUMBS = """(ids) => ids.map((id) => app.graph.getNodeById(id).widgets.find((widget) => widget.name === 'editor').element)
+  .map((element) => element.querySelector('canvas').width)"""
+OUTPUT = """(id) => app.nodeOutputs[id].fgdm_edit[0]"""
+
+
+def scene(shift: int = 0) -> np.ndarray:
+    y, x = np.mgrid[:96, :128]
+    labels = np.where(y < 50, SKY, GRASS)
+    labels[(x - 40 - shift) ** 2 / 300 + (y - 70) ** 2 / 100 < 1] = DOG
+    return labels
+
+
+def other() -> np.ndarray:
+    labels = np.full((64, 64), SKY)
+    labels[10:30, 20:50] = BIRD
+    return labels
+
+
+def save(server: Server, name: str, labels: np.ndarray) -> None:
+    colours = np.array([label.rgb for label in COCO.labels], dtype=np.uint8)
+    Image.fromarray(colours[labels]).save(Path(server.base) / "input" / name)
+
+
+def of_python(labels: np.ndarray, text: str, second: np.ndarray) -> np.ndarray:
+    operations = recipe.check(recipe.read(text).operations, TABLE, COCO)
+    return edit_labels(labels, operations, COCO, second=second).values
+
+
+def result(page: Any, server: Server, node: int) -> np.ndarray:
+    """The class indices that the node put out."""
+    edited = page.evaluate(OUTPUT, node)["edited"]
+    return np.asarray(Image.open(io.BytesIO(server.client.view(edited)))).astype(int)
+
+
+def open_editor(page: Any, node: int) -> Any:
+    """Click the node's button; the editor's dialog."""
+    button = page.evaluate_handle(
+        "(id) => app.graph.getNodeById(id).widgets.find((widget) => widget.name === 'editor').element.querySelector('button')",
+        node,
+    ).as_element()
+    button.click()
+    dialog = page.locator("dialog.fgdm-editor")
+    dialog.wait_for(state="visible")
+    page.wait_for_function("document.querySelector('.fgdm-base').width > 300")
+    return dialog
+
+
+def at(page: Any, x: float, y: float, size: tuple[int, int] = (128, 96)) -> list[float]:
+    """Where a pixel of the map is on the page, if the map is fitted into the view."""
+    box = page.locator(".fgdm-over").bounding_box()
+    scale = min((box["width"] - 40) / size[0], (box["height"] - 40) / size[1])
+    left = round((box["width"] - size[0] * scale) / 2)
+    top = round((box["height"] - size[1] * scale) / 2)
+    return [box["x"] + left + (x + 0.5) * scale, box["y"] + top + (y + 0.5) * scale]
+
+
+def drag(page: Any, start: tuple[float, float], end: tuple[float, float]) -> None:
+    page.mouse.move(*at(page, *start))
+    page.mouse.down()
+    page.mouse.move(*at(page, *end), steps=5)
+    page.mouse.up()
+
+
+def test_a_map_is_edited_on_its_node(page: Any, renderer: str, live_server: Server) -> None:
+    save(live_server, f"{renderer}_map.png", scene())
+    save(live_server, f"{renderer}_other.png", other())
+    # The lists of files in the page are of an earlier time.
+    first, second = page.evaluate(GRAPH, [f"{renderer}_map.png", f"{renderer}_other.png"])
+    nodes = page.evaluate("app.graph.nodes.length")
+    assert frontend.run(page) == "success"
+    page.wait_for_function(f"(ids) => ({THUMBS})(ids).every((width) => width > 30)", arg=[first, second])
+    assert np.array_equal(result(page, live_server, first), scene()), "an empty recipe changes nothing"
+
+    dialog = open_editor(page, first)
+    assert dialog.locator(".fgdm-there").inner_text().endswith("dog")
+    drag(page, (40, 70), (90, 60))
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Control+Shift+z")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("b")
+    drag(page, (10, 20), (60, 30))
+    page.wait_for_timeout(300)
+    assert page.evaluate("app.graph.nodes.length") == nodes, "the graph's own undo hears nothing"
+    dialog.locator('[data-action="done"]').click()
+    dialog.wait_for(state="detached")
+    text = page.evaluate(VALUE, first)
+    assert [one["op"] for one in json.loads(text)["operations"]] == ["lift", "transform", "stroke"]
+    assert json.loads(text)["operations"][1]["move"] == [49, -10]
+    assert page.evaluate(VALUE, second) == "", "each node has an editor of its own"
+
+    assert frontend.run(page) == "success"
+    want = of_python(scene(), text, other())
+    assert want[60, 89] == DOG
+    assert np.array_equal(result(page, live_server, first), want)
+    report = page.evaluate(OUTPUT, first)["report"]["maps"][0]
+    assert report["applied"] == 3
+
+    # Saved, loaded, copied and sent, it is the same text.
+    saved = page.evaluate("JSON.parse(JSON.stringify(app.graph.serialize()))")
+    entry = next(node for node in saved["nodes"] if node["id"] == first)
+    assert entry["widgets_values"].count(text) == 1
+    assert len(json.dumps(entry)) < len(text) + 3000, "nothing but the recipe is saved"
+    frontend.show(page, saved, "edited")
+    assert page.evaluate(VALUE, first) == text
+    assert page.evaluate("async (id) => (await app.graphToPrompt()).output[id].inputs.recipe", first) == text
+    assert page.evaluate(
+        "(id) => { const copy = app.graph.getNodeById(id).clone(); app.graph.add(copy)\n"
+        "const value = copy.widgets.find((widget) => widget.name === 'recipe').value; app.graph.remove(copy); return value }",
+        first,
+    ) == text  # fmt: skip
+
+    # Opened anew after loading, from what the server remembers: the same edits, to be gone on with.
+    dialog = open_editor(page, first)
+    assert not dialog.locator(".fgdm-banner").is_visible()
+    page.mouse.click(*at(page, 89, 60))
+    page.keyboard.press("Delete")
+    dialog.locator('[data-action="done"]').click()
+    dialog.wait_for(state="detached")
+    text = page.evaluate(VALUE, first)
+    assert frontend.run(page) == "success"
+    assert np.array_equal(result(page, live_server, first), of_python(scene(), text, other()))
+
+    # Another map comes in: the run stops, the edits are kept, and the editor asks.
+    save(live_server, f"{renderer}_new.png", scene(shift=9))
+    page.evaluate(
+        "([id, name]) => { const node = app.graph.getNodeById(app.graph.getNodeById(id).getInputNode(0).id)\n"
+        "node.widgets.find((widget) => widget.name === 'image').value = name }",
+        [first, f"{renderer}_new.png"],
+    )
+    assert "error" in frontend.run(page)
+    assert page.evaluate(VALUE, first) == text
+    page.keyboard.press("Escape")
+    frontend_dialogs = page.locator(".p-dialog-close-button")
+    if frontend_dialogs.count():
+        frontend_dialogs.first.click()
+    page.wait_for_timeout(500)
+    dialog = open_editor(page, first)
+    dialog.locator(".fgdm-banner").wait_for(state="visible")
+    assert dialog.locator('[data-action="done"]').is_disabled()
+    dialog.locator('[data-action="apply_to_new"]').click()
+    dialog.locator('[data-action="done"]').click()
+    dialog.wait_for(state="detached")
+    assert json.loads(page.evaluate(VALUE, first))["operations"] == json.loads(text)["operations"]
+    assert frontend.run(page) == "success"
+    assert np.array_equal(result(page, live_server, first), of_python(scene(shift=9), text, other()))
