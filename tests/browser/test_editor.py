@@ -109,7 +109,7 @@ def test_a_map_is_edited_on_its_node(page: Any, renderer: str, live_server: Serv
     # The lists of files in the page are of an earlier time.
     first, second = page.evaluate(GRAPH, [f"{renderer}_map.png", f"{renderer}_other.png"])
     nodes = page.evaluate("app.graph.nodes.length")
-    assert frontend.run(page) == "success"
+    assert (ran := frontend.run(page)) == "success", ran
     page.wait_for_function(f"(ids) => ({THUMBS})(ids).every((width) => width > 30)", arg=[first, second])
     assert np.array_equal(result(page, live_server, first), scene()), "an empty recipe changes nothing"
 
@@ -130,7 +130,7 @@ def test_a_map_is_edited_on_its_node(page: Any, renderer: str, live_server: Serv
     assert json.loads(text)["operations"][1]["move"] == [49, -10]
     assert page.evaluate(VALUE, second) == "", "each node has an editor of its own"
 
-    assert frontend.run(page) == "success"
+    assert (ran := frontend.run(page)) == "success", ran
     want = of_python(scene(), text, other())
     assert want[60, 89] == DOG
     assert np.array_equal(result(page, live_server, first), want)
@@ -139,7 +139,7 @@ def test_a_map_is_edited_on_its_node(page: Any, renderer: str, live_server: Serv
 
     # Saved, loaded, copied and sent, it is the same text.
     saved = page.evaluate("JSON.parse(JSON.stringify(app.graph.serialize()))")
-    entry = next(node for node in saved["nodes"] if node["id"] == first)
+    entry = next(node for node in saved["nodes"] if str(node["id"]) == str(first))
     assert entry["widgets_values"].count(text) == 1
     assert len(json.dumps(entry)) < len(text) + 3000, "nothing but the recipe is saved"
     frontend.show(page, saved, "edited")
@@ -159,7 +159,7 @@ def test_a_map_is_edited_on_its_node(page: Any, renderer: str, live_server: Serv
     dialog.locator('[data-action="done"]').click()
     dialog.wait_for(state="detached")
     text = page.evaluate(VALUE, first)
-    assert frontend.run(page) == "success"
+    assert (ran := frontend.run(page)) == "success", ran
     assert np.array_equal(result(page, live_server, first), of_python(scene(), text, other()))
 
     # Another map comes in: the run stops, the edits are kept, and the editor asks.
@@ -183,5 +183,5 @@ def test_a_map_is_edited_on_its_node(page: Any, renderer: str, live_server: Serv
     dialog.locator('[data-action="done"]').click()
     dialog.wait_for(state="detached")
     assert json.loads(page.evaluate(VALUE, first))["operations"] == json.loads(text)["operations"]
-    assert frontend.run(page) == "success"
+    assert (ran := frontend.run(page)) == "success", ran
     assert np.array_equal(result(page, live_server, first), of_python(scene(shift=9), text, other()))

@@ -112,16 +112,17 @@ function holdUndo() {
   return () => { host.maskeditor_is_opended = before }
 }
 
-/** What the last run of this workflow put out for a node, if the server still knows it. */
-async function fromHistory(node) {
+/** What the last run of this workflow, or one with this recipe, put out for a node, if the server still knows it. */
+async function fromHistory(node, recipe) {
   const answer = await api.fetchApi(`/history?max_items=${HISTORY_LOOKED_AT}`)
   const root = app.rootGraph ?? app.graph
   for (const run of Object.values(await answer.json()).reverse()) {
     const [, , prompt, extra] = run.prompt ?? []
-    const workflow = extra?.extra_pnginfo?.workflow?.id
-    if (workflow && root.id && workflow !== root.id) continue
+    const same = extra?.extra_pnginfo?.workflow?.id === root.id
     for (const [id, output] of Object.entries(run.outputs ?? {})) {
-      if (output.fgdm_edit && prompt?.[id]?.class_type === NODE && nodeOf(root, id) === node) return output.fgdm_edit[0]
+      const { class_type: type, inputs } = prompt?.[id] ?? {}
+      if (!output.fgdm_edit || type !== NODE || nodeOf(root, id) !== node) continue
+      if (same || (recipe && inputs.recipe === recipe)) return output.fgdm_edit[0]
     }
   }
   return null
@@ -193,7 +194,7 @@ class NodeEditor {
       open = null
     }
     try {
-      this.entry ??= await fromHistory(this.node)
+      this.entry ??= await fromHistory(this.node, this.recipe)
       if (!this.entry) {
         closed()
         return tell('info', t('title'), t('run_first'))

@@ -60,7 +60,7 @@ export class Model {
 
   // -- the selection: a layer by its id, or a part of the ground that a lift would take ---------------------------
 
-  /** {id, layer, first: operations that make the layer, [] if it is there}; or null. */
+  /** {id, layer, first: operations that make the layer, [] if it is there, lift: the one that made it, if any}; or null. */
   get selection() {
     return this.#selection
   }
@@ -72,23 +72,29 @@ export class Model {
 
   selectLayer(id) {
     const layer = this.session.state.layers.find((one) => one.id === id)
-    this.select(layer ? { id, layer, first: [] } : null)
+    const lift = this.session.operations.find((operation) => operation.op === 'lift' && operation.id === id)
+    this.select(layer ? { id, layer, first: [], lift } : null)
   }
 
   /** Select what a lift of the ground takes: {at} or {within}; nothing if there is nothing. */
   selectGround(what) {
+    const id = newId(this.session.operations)
+    const lift = { op: 'lift', id, ...what }
     const { ground } = this.session.committed
+    if (what.at) lift.class = this.written(ground.data[what.at[1] * ground.width + what.at[0]])
+    this.#selectLift(lift)
+  }
+
+  #selectLift(lift) {
+    const { ground } = this.session.committed
+    const index = typeof lift.class === 'string' ? this.#names.get(lift.class.toLowerCase()) : lift.class
     let shape
     try {
-      shape = pick(ground, { ...what, label: what.class === undefined ? null : this.class })
+      shape = pick(ground, { label: index, at: lift.at, within: lift.within })
     } catch {
       return this.select(null)
     }
-    const id = newId(this.session.operations)
-    const layer = fromShape(id, shape, ground)
-    const lift = { op: 'lift', id, ...what }
-    if (what.at) lift.class = this.written(ground.data[what.at[1] * ground.width + what.at[0]])
-    this.select({ id, layer, first: [lift] })
+    this.select({ id: lift.id, layer: fromShape(lift.id, shape, ground), first: [lift], lift })
   }
 
   /** Select what is seen at a pixel: the layer in front, else the region of the ground. */
@@ -100,14 +106,14 @@ export class Model {
     else this.selectGround({ at: [x, y] })
   }
 
-  // After a change of the recipe the layer may be another, or gone; a part of the ground may have changed under it.
+  // After a change of the recipe the layer may be another, or in the ground again; or the ground has changed under it.
   #recheck() {
     const chosen = this.#selection
-    if (chosen) {
-      const layer = this.session.committed.layers.find((one) => one.id === chosen.id)
-      this.#selection = layer ? { id: chosen.id, layer, first: [] } : null
-    }
-    this.#emit()
+    if (!chosen) return this.#emit()
+    if (this.session.committed.layers.some((one) => one.id === chosen.id)) return this.selectLayer(chosen.id)
+    const taken = this.session.operations.some((operation) => operation.id === chosen.id)
+    if (chosen.lift && !taken) this.#selectLift(chosen.lift)
+    else this.select(null)
   }
 
   // -- what is done with it ---------------------------------------------------------------------------------------
