@@ -29,16 +29,25 @@ def timesteps(steps: int) -> list[int]:
 
 @torch.no_grad()
 def ddim(
-    velocity: Velocity, noise: Tensor, context: Tensor, empty: Tensor, steps: int, guidance: float
+    velocity: Velocity,
+    noise: Tensor,
+    context: Tensor,
+    empty: Tensor,
+    steps: int,
+    guidance: float,
+    start: int = 0,
+    stop: int | None = None,
 ) -> Iterator[State]:
     """Yields the state after each step; the last one's x is the sample, B x C x h x w.
 
-    context, empty: encoded prompts and empty prompts, B x tokens x width; guidance: CFG scale.
+    context, empty: encoded prompts and empty prompts, B x tokens x width; guidance: CFG scale. start, stop: only the steps
+    from ``start`` to before ``stop`` of all ``steps``; ``noise`` is then the x after the step before.
     """
     a = schedule.alphas().float()
     x, times = noise, timesteps(steps)
     both = torch.cat([context, empty])
-    for step, (now, following) in enumerate(zip(times, [*times[1:], None], strict=True)):
+    pairs = list(zip(times, [*times[1:], None], strict=True))
+    for step, (now, following) in list(enumerate(pairs))[start:stop]:
         t = torch.full((2 * len(x),), now, device=x.device)
         positive, negative = velocity(torch.cat([x, x]), t, both).chunk(2)
         v = negative + guidance * (positive - negative)

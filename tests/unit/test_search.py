@@ -1,0 +1,156 @@
+"""The search engine on tables of scores: against brute force, and on a real sampler that survivors are what they are alone."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from itertools import permutations
+
+import pytest
+import torch
+
+from comfyui_fgdm.sampling.ddim import ddim
+from comfyui_fgdm.sampling.noise import candidate_batch
+from comfyui_fgdm.sampling.search import Enough, Outcome, Pruning, Score, SearchPlan, Work, batches, drive
+
+STEPS = 10
+
+
+def run(plan: SearchPlan, final: Sequence[float], predicted: Sequence[float] = ()) -> tuple[Outcome, list[Work]]:
+    asked: list[Work] = []
+
+    def perform(work: Work) -> list[Score]:
+        asked.append(work)
+        table = final if work.stop == plan.steps else predicted
+        return [(table[one],) for one in work.candidates]
+
+    return drive(plan, perform), asked
+
+
+def tables(count: int, seed: int) -> tuple[list[float], list[float]]:
+    """Scores with ties, as recall has them: final, and predicted by chance alone."""
+    rng = random.Random(seed)
+    return [rng.randint(0, 4) / 4 for _ in range(count)], [rng.randint(0, 4) / 4 for _ in range(count)]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_against_brute_force(seed: int) -> None:
+    rng = random.Random(1000 + seed)
+    budget, first, most = rng.randint(1, 13), rng.randint(1, 4), rng.randint(1, 6)
+    stop_at = rng.choice([None, 0.0, 0.5, 0.8, 1.0])
+    cut = rng.choice([None, Pruning(rng.randint(1, 9), rng.choice([0.2, 0.5, 1.0]), rng.randint(1, 4))])
+    final, predicted = tables(budget, seed)
+    outcome, _ = run(SearchPlan(budget, STEPS, stop_at, first, most, cut), final, predicted)
+
+    finished: list[int] = []
+    begun, size, met, steps = 0, min(first, most), False, 0
+    while begun < budget and not met:  # the same, written down as a person would do it by hand
+        batch = list(range(begun, min(begun + size, budget)))
+        begun, size = begun + size, min(size * 2, most)
+        if cut and len(batch) >= cut.least:
+            steps += len(batch) * cut.step
+            number = -int(-cut.keep * len(batch) // 1)
+            order = sorted(batch, key=lambda one: -predicted[one])  # stable
+            batch = [one for one in batch if one in order[:number]]
+            steps += len(batch) * (STEPS - cut.step)
+        else:
+            steps += len(batch) * STEPS
+        finished += batch
+        met = stop_at is not None and max(final[one] for one in batch) >= stop_at
+    assert list(outcome.scores) == finished
+    assert set(outcome.dropped) == set(range(min(begun, budget))) - set(finished)
+    assert (outcome.met, outcome.steps) == (met, steps)
+    assert outcome.best == max(finished, key=lambda one: (final[one], -one))
+
+
+def test_it_stops_at_the_first_batch_that_meets_the_threshold_else_returns_the_best_seen() -> None:
+    final = [0.5, 0.75, 0.5, 1.0, 0.25, 1.0]
+    outcome, asked = run(SearchPlan(6, STEPS), final)
+    assert [work.candidates for work in asked] == [(0, 1), (2, 3, 4, 5)] and outcome.met and outcome.best == 3
+    outcome, _ = run(SearchPlan(6, STEPS, stop_at=0.75), final)
+    assert outcome.met and list(outcome.scores) == [0, 1] and outcome.best == 1 and outcome.steps == 2 * STEPS
+    outcome, _ = run(SearchPlan(3, STEPS), final)
+    assert not outcome.met and outcome.best == 1 and len(outcome.scores) == 3
+
+
+def test_the_order_of_candidates_does_not_change_the_score_that_is_found() -> None:
+    """Without a threshold, and with pruning by a prediction that is right; for every order of five candidates."""
+    final = [0.2, 0.4, 0.6, 0.8, 1.0]
+    for order in permutations(range(5)):
+        scores = [final[one] for one in order]
+        for cut in (None, Pruning(6, 0.5)):
+            outcome, _ = run(SearchPlan(5, STEPS, None, 5, 5, cut), scores, scores)
+            assert order[outcome.best] == 4
+
+
+def test_batches_grow_to_the_largest_and_end_with_the_budget() -> None:
+    assert [len(one) for one in batches(SearchPlan(17, STEPS, most=8))] == [2, 4, 8, 3]
+    assert [len(one) for one in batches(SearchPlan(10, STEPS))] == [2, 4, 4]
+    assert list(batches(SearchPlan(1, STEPS))) == [(0,)]
+    assert [len(one) for one in batches(SearchPlan(3, STEPS, most=1))] == [1, 1, 1]
+
+
+def test_a_search_that_is_told_enough_returns_the_best_so_far() -> None:
+    def perform(work: Work) -> list[Score]:
+        if work.candidates[0] >= 2:
+            raise Enough
+        return [(0.5,), (0.75,)]
+
+    outcome = drive(SearchPlan(10, STEPS), perform)
+    assert outcome.best == 1 and not outcome.met and list(outcome.scores) == [0, 1]
+    with pytest.raises(Enough):
+        drive(SearchPlan(10, STEPS, first=4), lambda work: perform(Work((5,), 0, STEPS)))
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({"budget": 0}, "budget: 0"),
+        ({"steps": 0}, "steps: 0"),
+        ({"stop_at": 1.2}, "stop_at: 1.2"),
+        ({"stop_at": -0.1}, "stop_at: -0.1"),
+        ({"stop_at": float("nan")}, "stop_at: nan"),
+        ({"pruning": Pruning(10)}, "pruning: step 10"),
+        ({"pruning": Pruning(0)}, "pruning: step 0"),
+        ({"pruning": Pruning(5, 0.0)}, "pruning: a share of 0.0"),
+    ],
+)
+def test_plans_out_of_range(fields: dict, wrong: str) -> None:
+    with pytest.raises(ValueError, match=wrong):
+        SearchPlan(**{"budget": 4, "steps": STEPS, **fields})
+
+
+def test_scores_of_another_length_are_refused() -> None:
+    with pytest.raises(ValueError, match="1 scores were sent for 2 candidates"):
+        drive(SearchPlan(4, STEPS), lambda work: [(1.0,)])
+
+
+def test_survivors_are_the_candidates_they_would_have_been_alone() -> None:
+    """DDIM, which is one step at a time: split where it is pruned, and in other batches, it gives the same to rounding."""
+    torch.manual_seed(0)
+    net = torch.nn.Conv2d(2, 2, 3, padding=1)
+    context = torch.randn(1, 3, 2)
+
+    def velocity(x: torch.Tensor, t: torch.Tensor, prompts: torch.Tensor) -> torch.Tensor:
+        return net(x).tanh() * (1 + t.float().view(-1, 1, 1, 1) / 1000) + prompts.mean(1)[:, :, None, None]
+
+    def sample(x: torch.Tensor, start: int, stop: int):
+        both = context.expand(len(x), -1, -1)
+        *_, last = ddim(velocity, x, both, torch.zeros_like(both), STEPS, 2.0, start, stop)
+        return last
+
+    latents: dict[int, torch.Tensor] = {}
+
+    def perform(work: Work) -> list[Score]:
+        given = (
+            candidate_batch(3, work.candidates, (2, 4, 4)) if work.start == 0 else [latents[k] for k in work.candidates]
+        )
+        state = sample(given if work.start == 0 else torch.stack(list(given)), work.start, work.stop)
+        latents.update(zip(work.candidates, state.x, strict=True))
+        return [(float(x0.mean()),) for x0 in state.x0]
+
+    outcome = drive(SearchPlan(9, STEPS, None, 4, 4, Pruning(6, 0.5)), perform)
+    assert len(outcome.scores) == 5 and len(outcome.dropped) == 4
+    for k in outcome.scores:
+        alone = sample(candidate_batch(3, [k], (2, 4, 4)), 0, STEPS).x[0]
+        torch.testing.assert_close(latents[k], alone, atol=1e-5, rtol=0)
