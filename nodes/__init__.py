@@ -41,13 +41,14 @@ class FGDMExtension(ComfyExtension):
         from .objects import Objects
         from .sample_maps import SampleMaps
         from .save_factor import SaveFactor
+        from .select_best import SelectBest
         from .train_factor import TrainFactor
         from .train_image_factor import TrainImageFactor
         from .train_joint import TrainJoint
         from .write_examples import WriteExamples
 
         return [
-            LoadEmbedded, LoadEmbeddedImageFactor, LoadFactor, ApplyFactor, Objects, SampleMaps, CandidateNoise, BestOfN, DecodeMap,
+            LoadEmbedded, LoadEmbeddedImageFactor, LoadFactor, ApplyFactor, Objects, SampleMaps, CandidateNoise, BestOfN, SelectBest, DecodeMap,
             GraphFactor, GraphImage, GraphGiven, GraphControl, GraphGuider, GraphResult,
             EditMap,
             Invert, Concepts, EditByText, FinishMap, SaveInversion, LoadInversion,

@@ -41,7 +41,7 @@ def _check(one, value: Any, packed: bool) -> None:
         _number(one, value)
     elif kind == "LATENT":
         _latent(one, value, packed)
-    elif kind not in ("STRING", "BOOLEAN", "COMBO") and not _carries(kind, value):
+    elif kind not in ("STRING", "BOOLEAN", "COMBO", "*") and not _carries(kind, value):
         raise _no_link(one, value)
 
 

@@ -16,8 +16,8 @@ class SampleMaps(io.ComfyNode):
             node_id="FGDM_SampleMaps",
             display_name="Sample Maps, Best of N (FG-DM)",
             category=CATEGORY,
-            description="Samples several segmentation maps of a prompt, scores each by the objects it holds, and "
-            "gives the best: Apply Factor, Candidate Noise, a sampler, VAE Decode and Best of N in one.",
+            description="Samples segmentation maps of a prompt until one holds all its objects, and gives the best: Apply Factor, "
+            "Candidate Noise, a sampler, VAE Decode and Best of N in one.",
             search_aliases=[
                 "fg-dm",
                 "factor graph",
@@ -29,7 +29,8 @@ class SampleMaps(io.ComfyNode):
                 "composition",
                 "missing objects",
                 "variations",
-            ],  # fmt: skip
+                "early stop",
+            ],
             is_output_node=True,
             hidden=[io.Hidden.unique_id],
             inputs=[
@@ -44,7 +45,7 @@ class SampleMaps(io.ComfyNode):
                     "by 1, so all maps but one come again: for new ones choose randomize, or add the count."
                 ),
                 io.Int.Input(
-                    "count", default=10, min=1, max=64, tooltip="How many maps to sample (the N of best of N)."
+                    "count", default=10, min=1, max=64, tooltip="How many maps to sample at most (the N of best of N)."
                 ),
                 io.Int.Input("steps", default=10, min=1, max=1000, tooltip="Sampling steps; maps need few, 10 to 20."),
                 inputs.cfg("Guidance scale of the maps: 4 for the tiny family of this pack, 7.5 for Stable Diffusion."),
@@ -85,22 +86,38 @@ class SampleMaps(io.ComfyNode):
                     advanced=True,
                     tooltip="How many candidates are sampled at once. It is halved where memory runs out.",
                 ),
+                io.Float.Input(
+                    "stop_at", optional=True, default=1.0, min=0.0, max=1.0, step=0.05, round=0.001,
+                    tooltip="Recall at which the search stops: 1 as soon as a map holds all objects, 0.8 four of five. "
+                    "0 samples all maps of the count, none pruned.",
+                ),
+                io.Boolean.Input(
+                    "prune", optional=True, default=True, advanced=True,
+                    tooltip="Of later batches finish only the half that looks best after six tenths of the steps. With the "
+                    "samplers ddim, euler, heun and dpm_2.",
+                ),
+                io.Boolean.Input(
+                    "keep_on_interrupt", optional=True, default=False, advanced=True,
+                    tooltip="If you interrupt the search, go on with the best map that is finished, instead of ending the run.",
+                ),
             ],
             outputs=[
                 io.Image.Output("best", display_name="best map", tooltip="The map with the highest recall."),
-                io.Image.Output("maps", display_name="all maps", tooltip="All maps, in the order of their seeds."),
+                io.Image.Output(
+                    "maps", display_name="all maps", tooltip="All finished maps, in the order of their seeds."
+                ),
                 io.Image.Output("chart", display_name="chart", tooltip="All maps, best first, with what each lacks."),
                 io.Float.Output("recall", display_name="recall", tooltip="Recall of the best map, 0 to 1."),
                 io.String.Output("json", display_name="json", tooltip="All scores and seeds as JSON."),
                 io.Image.Output("table", display_name="table", tooltip="The scores of all maps as a table."),
             ],
-        )
+        )  # fmt: skip
 
     @classmethod
     @checked
     def execute(
         cls, model, factor, positive, negative, vae, objects, seed, count, steps, cfg, sampler, scheduler, width, height,
-        batch_size,
+        batch_size, stop_at=0.0, prune=False, keep_on_interrupt=False,
     ) -> io.NodeOutput:  # fmt: skip
         from ..comfyui_fgdm.host.progress import show_result, show_text
         from ..comfyui_fgdm.host.reports import score_maps
@@ -108,10 +125,11 @@ class SampleMaps(io.ComfyNode):
 
         settings = MapSettings(
             count=count, batch_size=batch_size, steps=steps, cfg=cfg, sampler=sampler, scheduler=scheduler,
-            width=width, height=height,
+            width=width, height=height, stop_at=stop_at, prune=prune, keep_on_interrupt=keep_on_interrupt,
         )  # fmt: skip
-        maps = sample_maps(model, factor, positive, negative, vae, seed, settings)
-        result = score_maps(maps, objects, factor, seed=seed, sampled=True)
+        found = sample_maps(model, factor, positive, negative, vae, seed, settings, objects)
+        maps = found.maps
+        result = score_maps(maps, objects, factor, seed=seed, usage=found.usage)
         show_result(result.chart, count * steps)
         show_text(result.summary, cls)
         return io.NodeOutput(

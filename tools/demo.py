@@ -109,6 +109,7 @@ def prepare(prompt: Prompt, request: Request) -> Captured:
             prompt[key]["inputs"]["seed"] = request.seed
     if request.count is not None:
         prompt[sampler]["inputs"]["count"] = request.count
+    prompt[sampler]["inputs"]["stop_at"] = 0.0  # the demo shows all maps of the count
 
     def saved(source: str, socket: int) -> str:
         for key in node_ids(prompt, "SaveImage"):

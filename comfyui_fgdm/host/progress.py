@@ -18,32 +18,41 @@ PREVIEW_SIDE = 1024
 
 
 class CandidateProgress:
-    """One progress bar over all steps of all candidates.
+    """One progress bar over all steps of all candidates that a search may take.
 
     The preview is a sheet of the finished maps; where the host has latent previews switched
     on, the maps in the making follow them.
     """
 
     def __init__(self, model, count: int, steps: int):
-        self.steps = steps
         self.total = count * steps
         self.bar = comfy.utils.ProgressBar(self.total)
         self.previewer = latent_preview.get_previewer(model.load_device, model.model.latent_format)
         self.done: list[Image.Image] = []
+        self.behind = 0  # steps of candidates that are not in the making any more, taken or saved
+        self.limit = steps
 
-    def step(self, first: int, batch: int, step: int, x0: torch.Tensor) -> None:
-        """Report that ``step`` (0-based) of candidates first .. first + batch - 1 is done; x0 (B, C, h, w)."""
+    def expect(self, steps: int) -> None:
+        """The next run takes so many steps of each candidate."""
+        self.limit = steps
+
+    def step(self, batch: int, step: int, x0: torch.Tensor) -> None:
+        """Report that ``step`` (0-based) of a run of ``batch`` candidates is done; x0 (B, C, h, w)."""
         preview = None
         if self.previewer is not None:
             started = [self.previewer.decode_latent_to_preview(x0[i : i + 1]) for i in range(batch)]
             preview = sheet(self.done + started)
-        value = first * self.steps + batch * min(step + 1, self.steps)  # samplers may take more steps than asked for
-        self.bar.update_absolute(value, self.total, preview)
+        value = self.behind + batch * min(step + 1, self.limit)  # samplers may take more steps than asked for
+        self.bar.update_absolute(min(value, self.total), self.total, preview)
+
+    def passed(self, steps: int) -> None:
+        """So many steps of single candidates lie behind."""
+        self.behind += steps
 
     def finished(self, pictures: list[torch.Tensor]) -> None:
         """Show all maps decoded so far, given as IMAGE batches (B, H, W, 3)."""
         self.done = [charts.picture(one) for one in torch.cat(pictures)]
-        self.bar.update_absolute(len(self.done) * self.steps, self.total, sheet(self.done))
+        self.bar.update_absolute(min(self.behind, self.total), self.total, sheet(self.done))
 
 
 class GraphProgress:

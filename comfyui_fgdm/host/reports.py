@@ -19,6 +19,7 @@ from ..sampling.noise import candidate_seed
 from . import own
 from .models.factor import Factor
 from .reading import class_labels, describe, pictures_of, read_maps, scored_reader, to_image, told_reader
+from .usage import Usage
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,11 @@ def score_maps(
     keep: int = 1,
     min_area: float = recall.RULE.min_area,
     erode: int = recall.RULE.erode,
-    sampled: bool = False,
+    usage: Usage | None = None,
 ) -> MapScores:
     """Object recall of an IMAGE batch of maps. See recall.py for when an object counts as present.
 
-    sampled: ``factor`` has just drawn these maps, so they are none of something else, however badly they came out.
+    usage: ``factor`` has just drawn these maps in a search, so they are none of something else, however badly they came out.
     Objects that ``factor`` cannot draw are left out and reported. Raises ObjectsError if none is
     left, NotAMapError for pictures that are no maps, ValueError if ``keep`` is out of range.
     """
@@ -57,21 +58,26 @@ def score_maps(
     if factor is not None:
         query = words.restrict(query, factor.info.classes)
     rule = recall.PresenceRule(min_area=min_area, erode=erode)
-    labels = read_maps(maps, reader, others=own.library().all, sampled=sampled).labels
+    labels = read_maps(maps, reader, others=own.library().all, sampled=usage is not None).labels
     scores = recall.score(labels, query, rule)
-    seeds = None if seed is None else [candidate_seed(seed, index) for index in range(len(maps))]
+    numbers = range(len(maps)) if usage is None else usage.finished
+    seeds = None if seed is None else [candidate_seed(seed, number) for number in numbers]
     best = recall.best(scores, keep).tolist()
     pictures, title = maps.float().cpu(), f"Object recall: {query.text}"
     comfy.model_management.throw_exception_if_processing_interrupted()
-    chart = gallery.score_gallery(scores, query, pictures, seeds, title)
-    table = charts.score_chart(scores, query, pictures, seeds, title, query.palette)
+    told = usage.sentence() if usage is not None and (usage.stop_at is not None or usage.dropped or usage.note) else ""
+    chart = gallery.score_gallery(scores, query, pictures, seeds, title, told)
+    table = charts.score_chart(scores, query, pictures, seeds, title, query.palette, told)
+    report = recall.to_json(scores, query, seeds, rule)
+    if usage is not None:
+        report["search"] = usage.report()
     return MapScores(
         best=best,
         recall=float(scores.recall[best[0]]),
         chart=to_image(charts.to_tensor(chart)),
         table=to_image(charts.to_tensor(table)),
-        json=_dumps(recall.to_json(scores, query, seeds, rule)),
-        summary=summary(query),
+        json=_dumps(report),
+        summary="; ".join(filter(None, (summary(query), told))),
     )
 
 

@@ -34,11 +34,12 @@ def score_chart(
     seeds: Sequence[int] | None = None,
     title: str = "Object recall of the maps",
     palette: palettes.Palette = palettes.COCO,
+    told: str = "",
 ) -> np.ndarray:
     """One row a map, best first: thumbnail, seed, recall bar, one cell an object, number of spurious classes.
 
     thumbnails: float [B, H, W, 3] in 0..1, or None. The line under an object's name has the colour of its class.
-    Words of the text that recall does not count stand above the rows.
+    Words of the text that recall does not count stand above the rows. told: of the search that made the maps.
     At most ``MAX_ROWS`` maps and ``MAX_OBJECTS`` objects are drawn; the others are counted in words.
     """
     order, items = ranking(scores), query.items[:MAX_OBJECTS]
@@ -53,7 +54,8 @@ def score_chart(
     figures = f"{len(order)} maps, best {float(scores.recall.max()):.2f}, mean {float(scores.recall.mean()):.2f}"
     if len(items) < len(query.items):
         figures += f"; {len(query.items) - len(items)} more objects are not shown"
-    draw.text((12, 36), figures, MUTED, normal)
+    figures += f"; {told}" if told else ""
+    draw.text((12, 36), cut(draw, figures, normal, width - 24), MUTED, normal)
     for number, line in enumerate(notes):
         draw.text((12, 58 + 20 * number), cut(draw, line, normal, width - 24), BAD, normal)
     for k, item in enumerate(items):

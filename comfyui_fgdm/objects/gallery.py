@@ -30,11 +30,12 @@ def score_gallery(
     maps: torch.Tensor,
     seeds: Sequence[int] | None = None,
     title: str = "Object recall of the maps",
+    told: str = "",
 ) -> np.ndarray:
     """A sheet uint8 [H, W, 3] of the maps float [B, H, W, 3] in 0..1, best first and the best framed.
 
     Under each stand its recall, its seed (or its place in the batch) and the objects that it lacks; above them words of
-    the text that recall does not count. Pictures keep their shape and are scaled without smoothing where they grow.
+    the text that recall does not count. told: of the search that made them. Pictures keep their shape and are scaled without smoothing where they grow.
     """
     order = ranking(scores)
     columns = columns_of(len(order))
@@ -50,7 +51,8 @@ def score_gallery(
     draw = ImageDraw.Draw(sheet)
     draw.text((_GAP, 10), cut(draw, title, big, width - 2 * _GAP), INK, big)
     figures = f"{len(order)} maps, best {float(scores.recall.max()):.2f}, mean {float(scores.recall.mean()):.2f}"
-    draw.text((_GAP, 42), figures, MUTED, normal)
+    figures += f"; {told}" if told else ""
+    draw.text((_GAP, 42), cut(draw, figures, normal, width - 2 * _GAP), MUTED, normal)
     for number, line in enumerate(notes):
         draw.text((_GAP, 64 + 20 * number), cut(draw, line, normal, width - 2 * _GAP), BAD, normal)
     for place, i in enumerate(order):

@@ -17,6 +17,7 @@ import torch
 
 from ..maps.presence import RULE, PresenceRule, solid
 from ..maps.regions import find_regions
+from ..sampling import search
 from ..sampling.noise import SEED_MODULUS
 from .query import ObjectItem, ObjectQuery, ObjectsError, summary
 
@@ -126,17 +127,22 @@ def _lacking(regions: torch.Tensor | None, query: ObjectQuery) -> tuple[int, ...
     return tuple(((counts - regions).clamp(min=0) * (regions >= 0)).sum(1).tolist())
 
 
-def ranking(scores: Scores) -> list[int]:
-    """Map indices, best first: higher recall; then fewer regions too few; then fewer spurious classes; then the larger smallest area among
-    the objects that are present; then the lower index."""
+def merits(scores: Scores) -> list[tuple[float, ...]]:
+    """What each map is ranked by, larger is better: its recall; then fewer regions too few; then fewer spurious classes; then
+    the larger smallest area among the objects that are present."""
 
-    def key(i: int) -> tuple[float, int, int, float, int]:
+    def of(i: int) -> tuple[float, ...]:
         areas = scores.area[i][scores.present[i] & (scores.area[i] > 0)]  # what is to be absent has none
         smallest = float(areas.min()) if len(areas) else 0.0
         lacking = scores.lacking[i] if scores.lacking else 0
-        return -float(scores.recall[i]), lacking, int(scores.spurious[i]), -smallest, i
+        return float(scores.recall[i]), -float(lacking), -float(scores.spurious[i]), smallest
 
-    return sorted(range(len(scores.recall)), key=key)
+    return [of(i) for i in range(len(scores.recall))]
+
+
+def ranking(scores: Scores) -> list[int]:
+    """Map indices, best first by ``merits``; of equals the lower index first."""
+    return search.ranked(dict(enumerate(merits(scores))))
 
 
 def best(scores: Scores, k: int = 1) -> torch.Tensor:

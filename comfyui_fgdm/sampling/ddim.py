@@ -37,17 +37,20 @@ def ddim(
     guidance: float,
     start: int = 0,
     stop: int | None = None,
+    before: Callable[[int, int, Tensor], Tensor] | None = None,
 ) -> Iterator[State]:
     """Yields the state after each step; the last one's x is the sample, B x C x h x w.
 
     context, empty: encoded prompts and empty prompts, B x tokens x width; guidance: CFG scale. start, stop: only the steps
-    from ``start`` to before ``stop`` of all ``steps``; ``noise`` is then the x after the step before.
+    from ``start`` to before ``stop`` of all ``steps``; ``noise`` is then the x after the step before. before: is given the
+    number of a step, its timestep and its x, and gives the x that the step is taken from.
     """
     a = schedule.alphas().float()
     x, times = noise, timesteps(steps)
     both = torch.cat([context, empty])
     pairs = list(zip(times, [*times[1:], None], strict=True))
     for step, (now, following) in list(enumerate(pairs))[start:stop]:
+        x = x if before is None else before(step, now, x)
         t = torch.full((2 * len(x),), now, device=x.device)
         positive, negative = velocity(torch.cat([x, x]), t, both).chunk(2)
         v = negative + guidance * (positive - negative)

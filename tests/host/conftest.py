@@ -92,13 +92,14 @@ class Tiny:
         steps: int = 2,
         sampler: str = "ddim",
         size: int = 64,
+        **search: Any,
     ) -> tuple:
         if objects is None:
             objects = self.host.call("FGDM_Objects", text=PROMPT, mode="auto")[0]
         return self.host.call(
             "FGDM_SampleMaps", model=self.model, factor=factor, positive=self.encode(PROMPT), negative=self.encode(""),
             vae=vae or self.vae, objects=objects, seed=seed, count=count, steps=steps, cfg=3.0, sampler=sampler,
-            scheduler="normal", width=size, height=size, batch_size=batch,
+            scheduler="normal", width=size, height=size, batch_size=batch, **search,
         )  # fmt: skip
 
 

@@ -196,7 +196,7 @@ def test_a_run_that_cannot_fit_is_refused_before_it_begins(
     import comfy.model_management
 
     monkeypatch.setattr(comfy.model_management, "get_total_memory", lambda *_: gib * 2**30)
-    monkeypatch.setattr(comfy_host.engine("comfyui_fgdm.host.sample_maps"), "sample_candidates", None)
+    monkeypatch.setattr(comfy_host.engine("comfyui_fgdm.host.sample_maps"), "CandidateSampler", None)
     monkeypatch.setattr(type(tiny.model.model), "memory_required", lambda _, shape, **__: shape[2] * shape[3] * 40_000)
     with pytest.raises(ValueError, match=f"width, height: maps of 4096 x 4096 pixels.*{reason}.*there are {gib} GiB"):
         tiny.sample_maps(factor, size=size, count=count)

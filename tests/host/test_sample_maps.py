@@ -197,6 +197,136 @@ def test_interrupt_in_each_stage_and_run_again(tiny, factor, place):
     assert torch.equal(tiny.sample(tiny.model), plain)
 
 
+MANY = "giraffe, boat, dog, tree, airplane, train, bus, cow, sheep, zebra, elephant, car"
+"""More than one map of 64 pixels holds."""
+
+
+def wanted(host, text: str):
+    return host.call("FGDM_Objects", text=text, mode="auto")[0]
+
+
+def test_a_search_of_one_candidate_is_core_s_sampler(tiny, factor, same_maps):
+    maps = tiny.sample_maps(factor, seed=41, count=1, batch=4, stop_at=1.0, prune=True)[1]
+    alone = tiny.decode(tiny.sample(tiny.apply(factor), seed=41, steps=2, sampler="ddim"))
+    same_maps(maps, alone)
+
+
+def test_a_search_stops_at_the_threshold_or_gives_the_best_it_has_seen(tiny, factor, same_maps):
+    import comfy.utils
+
+    objects = wanted(tiny.host, "grass, sky, tree and a dog")
+    everything = tiny.sample_maps(factor, objects=objects, count=7, batch=4)
+    recalls = [one["recall"] for one in json.loads(everything[4])["maps"]]
+    assert len(set(recalls)) > 1, "else the test shows nothing"
+    assert json.loads(everything[4])["search"]["candidates"] == 7, "without the new inputs all are sampled"
+    ends = [1, 3, 7]  # of the batches
+    for stop_at in (*sorted(set(recalls) - {0.0}), 1.0):
+        seen = []
+        comfy.utils.set_progress_bar_global_hook(
+            lambda value, total, preview, seen=seen, **_: seen.append((value, total))
+        )
+        try:
+            best, maps, _, recall, text, _ = tiny.sample_maps(
+                factor, objects=objects, count=7, batch=4, stop_at=stop_at
+            )
+        finally:
+            comfy.utils.set_progress_bar_global_hook(None)
+        expected = next((end for end in ends if max(recalls[:end]) >= stop_at - 1e-6), 7)
+        same_maps(maps, everything[1][:expected])
+        report = json.loads(text)
+        assert report["search"] == {
+            "budget": 7, "candidates": expected, "finished": expected, "pruned": [], "stop_at": stop_at,
+            "met": max(recalls) >= stop_at - 1e-6, "interrupted": False, "unet_evaluations": 4 * expected,
+        }  # fmt: skip
+        assert recall == pytest.approx(max(recalls[:expected]), abs=1e-6) and torch.equal(
+            best, maps[report["best"][:1]]
+        )
+        values = [value for value, _ in seen]
+        assert values == sorted(values) and seen[-1] == (14, 14), "the bar ends, however early the search"
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "heun", "dpm_2"])
+def test_pruning_changes_no_map_that_survives(tiny, factor, same_maps, sampler):
+    """An object that no map holds: the whole budget is used, and of batches of three and four, half."""
+    options = {
+        "objects": wanted(tiny.host, MANY),
+        "count": 7,
+        "batch": 4,
+        "steps": 3,
+        "sampler": sampler,
+    }
+    everything = tiny.sample_maps(factor, **options)[1]
+    _, maps, _, _, text, _ = tiny.sample_maps(factor, **options, stop_at=1.0, prune=True)
+    report = json.loads(text)
+    kept = [one["seed"] - 11 for one in report["maps"]]
+    assert len(kept) == 5 and kept[:3] == [0, 1, 2] and sorted(kept + report["search"]["pruned"]) == list(range(7))
+    same_maps(maps, everything[kept])
+    calls = {"ddim": 1, "euler": 1}.get(sampler, 2)
+    last = 1 if calls == 2 else 0  # the last step of the others takes one evaluation
+    assert report["search"]["unet_evaluations"] == 2 * (calls * (5 * 3 + 2 * 2) - last * 5)
+
+
+def test_samplers_with_a_history_are_not_pruned_and_that_is_said(tiny, factor, monkeypatch):
+    said = []
+    monkeypatch.setattr(
+        tiny.host.engine("comfyui_fgdm.host.progress"), "show_text", lambda text, node: said.append(text)
+    )
+    objects = wanted(tiny.host, "dog")
+    said.clear()
+    maps = tiny.sample_maps(factor, objects=objects, count=7, batch=4, sampler="dpmpp_2m", stop_at=1.0, prune=True)[1]
+    assert (
+        "not pruned, since dpmpp_2m cannot be left half-way" in said[-1]
+        and "of 7 candidates" in said[-1]
+        or len(maps) == 7
+    )
+
+
+def test_predictions_are_decoded_where_colours_cannot_be_fitted(tiny, factor, monkeypatch, same_maps):
+    search = tiny.host.engine("comfyui_fgdm.host.sample_maps")
+    options = {"objects": wanted(tiny.host, MANY), "count": 7, "batch": 4, "steps": 3}
+    everything = tiny.sample_maps(factor, **options)[1]
+    monkeypatch.setattr(search, "TRUSTED", 2.0)
+    _, maps, _, _, text, _ = tiny.sample_maps(factor, **options, stop_at=1.0, prune=True)
+    same_maps(maps, everything[[one["seed"] - 11 for one in json.loads(text)["maps"]]])
+    assert len(maps) == 5
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_an_interrupted_search_ends_the_run_or_gives_the_best_it_has(tiny, factor, keep):
+    import comfy.model_management as mm
+
+    objects = wanted(tiny.host, MANY)
+    expected = tiny.sample_maps(factor, objects=objects, count=1)[1]
+    stop = _InterruptAfter(4)  # in the second batch
+    handle = factor.patcher.model.register_forward_hook(lambda *_: stop())
+    options = {"objects": objects, "count": 7, "stop_at": 1.0, "keep_on_interrupt": keep}
+    try:
+        if keep:
+            _, maps, _, _, text, _ = tiny.sample_maps(factor, **options)
+            assert torch.equal(maps, expected) and json.loads(text)["search"]["interrupted"]
+        else:
+            with pytest.raises(mm.InterruptProcessingException):
+                tiny.sample_maps(factor, **options)
+        stop.left = 1  # where nothing is finished yet
+        with pytest.raises(mm.InterruptProcessingException):
+            tiny.sample_maps(factor, **options)
+    finally:
+        handle.remove()
+    assert not mm.processing_interrupted()
+
+
+@pytest.mark.parametrize("stop_at", [-0.1, 1.5, float("nan")])
+def test_thresholds_out_of_range(tiny, factor, stop_at):
+    with pytest.raises(ValueError, match="stop_at: .*(0 to 1)"):
+        tiny.sample_maps(factor, count=1, stop_at=stop_at)
+
+
+def test_objects_that_the_factor_cannot_draw_are_refused_before_sampling(tiny, factor, monkeypatch):
+    monkeypatch.setattr(tiny.host.engine("comfyui_fgdm.host.sample_maps"), "CandidateSampler", None)
+    with pytest.raises(ValueError, match="the factor can draw none of: toothbrush"):
+        tiny.sample_maps(factor, objects=wanted(tiny.host, "toothbrush"))
+
+
 @pytest.mark.parametrize("node", ["FGDM_SampleMaps", "FGDM_BestOfN"])
 def test_the_search_runs_alone_and_says_what_is_not_counted(tiny, factor, comfy_host, monkeypatch, node):
     """As the last node of a prompt it is an output; its line of words and its chart are there in any case."""
@@ -224,3 +354,25 @@ def test_people_find_the_nodes_by_their_own_words(comfy_host):
         for alias in cls.GET_SCHEMA().search_aliases
     }
     assert {"depth", "semantic", "composition", "missing objects", "variations"} <= words
+
+
+def test_the_best_of_any_batch_by_scores_from_another_node(comfy_host):
+    prompt = {
+        "1": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 2, "color": 255}},
+        "2": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 65280}},
+        "3": {"class_type": "ImageBatch", "inputs": {"image1": ["1", 0], "image2": ["2", 0]}},
+        "4": {"class_type": "PrimitiveStringMultiline", "inputs": {"value": '{"maps": [{"recall": 0.5}, {"recall": 0.25}, {"recall": 0.75}]}'}},
+        "5": {"class_type": "FGDM_SelectBest", "inputs": {"images": ["3", 0], "keep": 2, "best": "highest", "text": "", "wanted": "", "scores": ["4", 0]}},
+    }  # fmt: skip
+    run = comfy_host.run(prompt, wanted=["5"])
+    images, sheet, score, index, text = (run.output("5", k) for k in range(5))
+    assert (index, score) == (2, 0.75) and images.shape == (2, 8, 8, 3) and sheet.ndim == 4
+    assert images[0, 0, 0].tolist() == [0.0, 1.0, 0.0] and json.loads(text)["best"] == [2, 0, 1]
+    boxes = [[{"label": "dog"}], [{"label": "cat"}, {"label": "dog"}]]  # as RT-DETR gives them
+    call = {"images": [images], "keep": [1], "best": ["lowest"], "text": ["0.5, 0.25"], "wanted": ["cat"]}
+    assert comfy_host.call("FGDM_SelectBest", **call)[3] == 1
+    assert comfy_host.call("FGDM_SelectBest", **call, scores=[0.25, 0.5])[3] == 0, "one by one, as a list of the host's"
+    assert comfy_host.call("FGDM_SelectBest", **call | {"best": ["highest"]}, scores=[boxes])[2:4] == (1.0, 1)
+    for wrong, message in (({"text": ["1"]}, "1 scores for 2 pictures"), ({"keep": [3]}, "keep: 3 of 2 pictures")):
+        with pytest.raises(ValueError, match=message):
+            comfy_host.call("FGDM_SelectBest", **call | wrong)

@@ -65,9 +65,9 @@ def test_against_brute_force(seed: int) -> None:
 
 def test_it_stops_at_the_first_batch_that_meets_the_threshold_else_returns_the_best_seen() -> None:
     final = [0.5, 0.75, 0.5, 1.0, 0.25, 1.0]
-    outcome, asked = run(SearchPlan(6, STEPS), final)
+    outcome, asked = run(SearchPlan(6, STEPS, first=2), final)
     assert [work.candidates for work in asked] == [(0, 1), (2, 3, 4, 5)] and outcome.met and outcome.best == 3
-    outcome, _ = run(SearchPlan(6, STEPS, stop_at=0.75), final)
+    outcome, _ = run(SearchPlan(6, STEPS, 0.75, 2), final)
     assert outcome.met and list(outcome.scores) == [0, 1] and outcome.best == 1 and outcome.steps == 2 * STEPS
     outcome, _ = run(SearchPlan(3, STEPS), final)
     assert not outcome.met and outcome.best == 1 and len(outcome.scores) == 3
@@ -84,8 +84,8 @@ def test_the_order_of_candidates_does_not_change_the_score_that_is_found() -> No
 
 
 def test_batches_grow_to_the_largest_and_end_with_the_budget() -> None:
-    assert [len(one) for one in batches(SearchPlan(17, STEPS, most=8))] == [2, 4, 8, 3]
-    assert [len(one) for one in batches(SearchPlan(10, STEPS))] == [2, 4, 4]
+    assert [len(one) for one in batches(SearchPlan(17, STEPS, most=8))] == [1, 2, 4, 8, 2]
+    assert [len(one) for one in batches(SearchPlan(10, STEPS, first=2))] == [2, 4, 4]
     assert list(batches(SearchPlan(1, STEPS))) == [(0,)]
     assert [len(one) for one in batches(SearchPlan(3, STEPS, most=1))] == [1, 1, 1]
 
@@ -96,7 +96,7 @@ def test_a_search_that_is_told_enough_returns_the_best_so_far() -> None:
             raise Enough
         return [(0.5,), (0.75,)]
 
-    outcome = drive(SearchPlan(10, STEPS), perform)
+    outcome = drive(SearchPlan(10, STEPS, first=2), perform)
     assert outcome.best == 1 and not outcome.met and list(outcome.scores) == [0, 1]
     with pytest.raises(Enough):
         drive(SearchPlan(10, STEPS, first=4), lambda work: perform(Work((5,), 0, STEPS)))
@@ -122,7 +122,7 @@ def test_plans_out_of_range(fields: dict, wrong: str) -> None:
 
 def test_scores_of_another_length_are_refused() -> None:
     with pytest.raises(ValueError, match="1 scores were sent for 2 candidates"):
-        drive(SearchPlan(4, STEPS), lambda work: [(1.0,)])
+        drive(SearchPlan(4, STEPS, first=2), lambda work: [(1.0,)])
 
 
 def test_survivors_are_the_candidates_they_would_have_been_alone() -> None:
@@ -142,10 +142,9 @@ def test_survivors_are_the_candidates_they_would_have_been_alone() -> None:
     latents: dict[int, torch.Tensor] = {}
 
     def perform(work: Work) -> list[Score]:
-        given = (
-            candidate_batch(3, work.candidates, (2, 4, 4)) if work.start == 0 else [latents[k] for k in work.candidates]
-        )
-        state = sample(given if work.start == 0 else torch.stack(list(given)), work.start, work.stop)
+        noise = candidate_batch(3, work.candidates, (2, 4, 4))
+        given = torch.stack([latents[k] for k in work.candidates]) if work.start else noise
+        state = sample(given, work.start, work.stop)
         latents.update(zip(work.candidates, state.x, strict=True))
         return [(float(x0.mean()),) for x0 in state.x0]
 
