@@ -22,7 +22,7 @@ def scores_of(value: Any, count: int, wanted: str = "") -> list[float]:
     of Sample Maps, whose recalls are taken; or the detections of core's detectors, for each picture a list of
     {"label": name, ...}. wanted: names, separated by commas, of what is to be detected; a score is the share that is.
     """
-    given = _plain(value)
+    given: Any = _plain(value)
     if isinstance(given, Mapping) and isinstance(given.get("maps"), list):
         given = [one.get("recall") if isinstance(one, Mapping) else one for one in given["maps"]]
     if _is_number(given) or isinstance(given, Mapping):

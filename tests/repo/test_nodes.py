@@ -73,10 +73,10 @@ def test_locale_has_every_node_and_nothing_else(comfy_host: Any) -> None:
 
 
 NO_WORKFLOW = {
-    *("FGDM_TrainImageFactor", "FGDM_TrainJoint", "FGDM_EditMap"),
+    *("FGDM_TrainImageFactor", "FGDM_TrainJoint", "FGDM_EditMap", "FGDM_SelectBest"),
     *("FGDM_Invert", "FGDM_Concepts", "FGDM_EditByText", "FGDM_FinishMap", "FGDM_SaveInversion", "FGDM_LoadInversion"),
 }
-"""They take a folder of pictures beside their maps, which no template makes; host tests run them."""
+"""They take what no template makes, such as a folder of pictures beside their maps or a scorer; host tests run them."""
 
 
 def test_every_node_is_in_a_workflow() -> None:
