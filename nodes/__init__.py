@@ -26,6 +26,7 @@ class FGDMExtension(ComfyExtension):
         from .apply_factor import ApplyFactor
         from .best_of_n import BestOfN
         from .candidate_noise import CandidateNoise
+        from .choose_map import ChooseMap
         from .concepts import Concepts
         from .decode_map import DecodeMap
         from .edit_by_text import EditByText
@@ -39,18 +40,20 @@ class FGDMExtension(ComfyExtension):
         from .load_factor import LoadFactor
         from .load_pictures import LoadPictures
         from .objects import Objects
+        from .regions import DeleteRegion, PasteRegion, TransformRegion
         from .sample_maps import SampleMaps
         from .save_factor import SaveFactor
         from .select_best import SelectBest
         from .train_factor import TrainFactor
         from .train_image_factor import TrainImageFactor
         from .train_joint import TrainJoint
+        from .whole_maps import ChangeClass, CompareMaps, DrawOnMap, EditByWords
         from .write_examples import WriteExamples
 
         return [
             LoadEmbedded, LoadEmbeddedImageFactor, LoadFactor, ApplyFactor, Objects, SampleMaps, CandidateNoise, BestOfN, SelectBest, DecodeMap,
             GraphFactor, GraphImage, GraphGiven, GraphControl, GraphGuider, GraphResult,
-            EditMap,
+            ChooseMap, EditMap, EditByWords, TransformRegion, DeleteRegion, PasteRegion, ChangeClass, DrawOnMap, CompareMaps,
             Invert, Concepts, EditByText, FinishMap, SaveInversion, LoadInversion,
             LoadPictures, WriteExamples, TrainFactor, SaveFactor, TrainImageFactor, TrainJoint,
         ]  # fmt: skip

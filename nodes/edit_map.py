@@ -4,19 +4,21 @@ from comfy_api.latest import io
 
 from .checks import checked
 from .decode_map import OF_THE_FACTOR
-from .types import CATEGORY, FactorType, ObjectsType
+from .editing import EDITING, outputs, reading_inputs
+from .types import ObjectsType
 
 
 class EditMap(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        from ..comfyui_fgdm.host import own
-        from ..comfyui_fgdm.host.editing import WhenChanged
+        from ..comfyui_fgdm.host.map_editor import WhenChanged
+
+        factor, palette = reading_inputs()
 
         return io.Schema(
             node_id="FGDM_EditMap",
             display_name="Edit Map (FG-DM)",
-            category=CATEGORY + "/editing",
+            category=EDITING,
             description="Edits a map by a recipe of operations: move, resize, flip, copy, remove and paste objects, change their "
             "order and class, draw and fill. Every pixel keeps or gets one class; no colour is ever blended.",
             search_aliases=["fg-dm", "map editor", "move object", "paint segmentation", "draw classes", "mask editor"],
@@ -24,11 +26,7 @@ class EditMap(io.ComfyNode):
             hidden=[io.Hidden.unique_id],
             inputs=[
                 io.Image.Input("map", tooltip="The map to edit. Of a batch, the editor shows the first; all are edited alike."),
-                FactorType.Input(
-                    "factor",
-                    optional=True,
-                    tooltip="The factor that drew the map; only its classes are then considered. Without it: all COCO classes.",
-                ),
+                factor,
                 io.Image.Input(
                     "second", optional=True, tooltip="A second map, of any size, to take objects or the background from."
                 ),
@@ -54,18 +52,10 @@ class EditMap(io.ComfyNode):
                     "and says so, and the editor asks. apply: it is applied as well as may be. ignore: the map passes unedited. "
                     "The recipe is never changed.",
                 ),
-                io.Combo.Input(
-                    "palette",
-                    options=[OF_THE_FACTOR, *own.library().names],
-                    default=OF_THE_FACTOR,
-                    optional=True,
-                    advanced=True,
-                    tooltip="Which palette the colours of the map are of. of the factor: that of the factor, COCO without one.",
-                ),
+                palette,
             ],
             outputs=[
-                io.Image.Output("map", display_name="map", tooltip="The edited map in exact class colours."),
-                io.Mask.Output("changed", display_name="changed", tooltip="1 where a pixel has another class than before."),
+                *outputs()[:2],
                 io.String.Output(
                     "json",
                     display_name="json",
@@ -85,11 +75,13 @@ class EditMap(io.ComfyNode):
     def execute(
         cls, map, recipe, when_changed, factor=None, second=None, picture=None, objects=None, palette=OF_THE_FACTOR
     ) -> io.NodeOutput:
-        from ..comfyui_fgdm.host.editing import EditInputs, WhenChanged, edit_maps
-        from ..comfyui_fgdm.host.progress import send
+        from ..comfyui_fgdm.host.map_editor import EditInputs, WhenChanged, edit_maps
+        from ..comfyui_fgdm.host.progress import send, show_text
 
         told = "" if palette == OF_THE_FACTOR else palette
         given = EditInputs(recipe, WhenChanged(when_changed), factor, told, second, picture, objects)
         result = edit_maps(map, given, lambda entry: send("fgdm_edit", {"fgdm_edit": [entry]}, cls))
+        outcome = result.outcome
+        show_text(outcome.summary, cls)
         # No preview of the host's: the editor's widget on the node shows the edited map, at once when edits are made.
-        return io.NodeOutput(result.maps, result.changed, result.json, ui={"fgdm_edit": [result.entry]})
+        return io.NodeOutput(outcome.maps, outcome.changed, result.json, ui={"fgdm_edit": [result.entry]})

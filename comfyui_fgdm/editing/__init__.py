@@ -28,7 +28,7 @@ lift        id, class?, at?, within?, fill?                makes a layer, in fro
                                                            class, if the point is not in it), of all of the class, or of what
                                                            the polygon ``within`` holds (of the class only, if given). The hole
                                                            is filled with "surroundings" (the default: each pixel takes the
-                                                           nearest label around) or a class
+                                                           nearest label around that is neither a thing nor void) or a class
 transform   target, flip?, scale?, rotate?, move?          in this order, about the centre of the layer: mirrors it
                                                            ("horizontal", "vertical"), scales it by a number or [x, y], turns
                                                            it by degrees clockwise, moves it by [dx, dy]

@@ -148,7 +148,8 @@ def rescale(operation: Operation, form: Form, scale: Scale) -> Operation:
     if scale == (1.0, 1.0):
         return operation
     kinds = {key.parameter: key.kind for key in form.keys}
-    changed = {name: kinds[name].rescale(value, scale) for name, value in operation.arguments.items()}
+    given = operation.arguments.items()
+    changed = {name: kinds[name].rescale(value, scale) if name in kinds else value for name, value in given}
     return Operation(operation.name, operation.index, MappingProxyType(changed))
 
 

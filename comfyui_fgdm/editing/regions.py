@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,13 +24,19 @@ def pick(
     label: int | None = None,
     at: tuple[float, float] | None = None,
     within: Sequence[tuple[float, float]] | None = None,
+    mask: np.ndarray | None = None,
 ) -> Shape:
-    """The pixels that a class, a point or a polygon stand for on a map, int [H, W]; Gone if there are none.
+    """The pixels that a class, a point, a polygon or a mask, bool [H, W], stand for on a map, int [H, W]; Gone if there are none.
 
     See ``editing`` for what the three mean together. Regions are connected over edges and corners. The nearest region is
     looked for among those that are as large as an object has to be to count (``presence.RULE``), if there are any.
     """
     height, width = labels.shape
+    if mask is not None:
+        shape = shapes.tight(0, 0, mask if label is None else mask & (labels == label))
+        if not shape.mask.size:
+            raise Gone("there is nothing of it inside the mask" if label is not None else "the mask is empty")
+        return shape
     if within is not None:
         shape = shapes.polygon(within, (width, height))
         if label is not None and shape.mask.size:
@@ -82,23 +89,40 @@ def _nearest(labels: np.ndarray, label: int, x: int, y: int) -> Shape:
     return shapes.tight(0, 0, numbers == numbers[ys[nearest], xs[nearest]])
 
 
-def close(labels: np.ndarray, hole: Shape, label: int | None, void: int) -> None:
-    """Fill a hole of a label map in place: with a class, or each pixel with the nearest label around (None). If nothing is
-    around, with ``void``."""
-    from scipy import ndimage  # comes with ComfyUI; slow to import
-
+def close(labels: np.ndarray, hole: Shape, label: int | None, usable: np.ndarray, void: int) -> None:
+    """Fill a hole of a label map in place: with a class, or (None) each pixel with the nearest label around that is usable, bool
+    [K]: a hole is no reason for other objects to grow. If there is none, with any that is around; if nothing is, with ``void``."""
     left, top, right, bottom = hole.box
     if label is not None:
         labels[top:bottom, left:right][hole.mask] = label
         return
-    # the nearest pixel outside is at most one row or column out of the box: from farther ones, the way leads over these
-    x0, y0 = max(0, left - 1), max(0, top - 1)
-    part = labels[y0 : bottom + 1, x0 : right + 1]
-    gone = np.zeros(part.shape, dtype=bool)
-    gone[top - y0 : bottom - y0, left - x0 : right - x0] = hole.mask
-    if gone.all():
-        part[:] = void
-        return
-    nearest = ndimage.distance_transform_edt(gone, return_distances=False, return_indices=True)
+    height, width = labels.shape
+    reach = 4
+    while True:
+        x0, y0 = max(0, left - reach), max(0, top - reach)
+        part = labels[y0 : bottom + reach, x0 : right + reach]
+        gone = np.zeros(part.shape, dtype=bool)
+        gone[top - y0 : bottom - y0, left - x0 : right - x0] = hole.mask
+        whole = part.shape == (height, width)
+        if _spread(part, gone, usable[part], math.inf if whole else reach):
+            return
+        if whole:
+            break
+        reach *= 4
+    if not _spread(part, gone, np.ones_like(gone), math.inf):
+        part[gone] = void
+
+
+def _spread(part: np.ndarray, gone: np.ndarray, usable: np.ndarray, farthest: float) -> bool:
+    """Give every pixel of a hole the nearest usable label; False, and nothing done, if for one it may lie outside."""
+    from scipy import ndimage  # comes with ComfyUI; slow to import
+
+    sources = usable & ~gone
+    if not sources.any():
+        return False
+    distances, nearest = ndimage.distance_transform_edt(~sources, return_indices=True)  # type: ignore[misc]
+    if distances[gone].max() > farthest:
+        return False
     rows, columns = np.asarray(nearest)
     part[gone] = part[rows[gone], columns[gone]]
+    return True

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ..maps.palette_file import MAX_LABELS
 from .keys import RecipeError
 from .regions import Gone
 from .shapes import Shape
@@ -142,6 +143,8 @@ class Scene:
         self._stale: Box | None = None
         self._pixels = 0
         self._work = 0
+        self.usable = np.ones(MAX_LABELS, dtype=bool)  # labels that may close a hole
+        self.usable[[self.void, *self.things]] = False
 
     @property
     def size(self) -> tuple[int, int]:

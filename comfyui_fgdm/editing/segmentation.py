@@ -18,12 +18,19 @@ Point = tuple[float, float]
 
 
 def lift(
-    scene: Scene, id: str, label: int | None = None, at: Point | None = None, within=None, fill: int | None = None
+    scene: Scene,
+    id: str,
+    label: int | None = None,
+    at: Point | None = None,
+    within=None,
+    fill: int | None = None,
+    mask: np.ndarray | None = None,
 ) -> None:
-    """Make a layer of part of the ground and close the hole. fill: class that closes it, None: its surroundings."""
-    shape = regions.pick(scene.ground, label, at, within)
+    """Make a layer of part of the ground and close the hole. fill: class that closes it, None: its surroundings. mask: what to
+    take, bool [H, W]; recipes have no such key."""
+    shape = regions.pick(scene.ground, label, at, within, mask)
     layer = from_shape(id, shape, scene.ground)
-    regions.close(scene.ground, shape, fill, scene.void)
+    regions.close(scene.ground, shape, fill, scene.usable, scene.void)
     scene.add(layer)
 
 
@@ -92,11 +99,18 @@ def reclass(scene: Scene, target: str, label: int) -> None:
 
 
 def paste(
-    scene: Scene, id: str, label: int | None = None, at: Point | None = None, within=None, to: Point | None = None
+    scene: Scene,
+    id: str,
+    label: int | None = None,
+    at: Point | None = None,
+    within=None,
+    to: Point | None = None,
+    mask: np.ndarray | None = None,
 ) -> None:
-    """Make a layer of part of the second map. to: pixel of this map at which its centre is to be."""
+    """Make a layer of part of the second map. to: pixel of this map at which its centre is to be. mask: what to take, bool [h, w]
+    of the second map; recipes have no such key."""
     second = _second(scene)
-    layer = from_shape(id, regions.pick(second, label, at, within), second)
+    layer = from_shape(id, regions.pick(second, label, at, within, mask), second)
     layer = layer.then(_onto(scene, second))
     if to is not None:
         x, y = layer.centre
@@ -113,7 +127,7 @@ def background(scene: Scene, label: int | None = None, source: str | None = None
         behind = _second(scene).copy()
         things = np.isin(behind, list(scene.things))
         if things.any():
-            regions.close(behind, shapes.tight(0, 0, things), None, scene.void)
+            regions.close(behind, shapes.tight(0, 0, things), None, scene.usable, scene.void)
         whole = np.empty_like(scene.ground)
         Layer(None, behind, _onto(scene, behind)).paint(whole, scene.window)
         scene.ground[stuff] = whole[stuff]

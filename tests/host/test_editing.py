@@ -89,7 +89,7 @@ def test_a_recipe_of_another_map_waits_is_applied_or_ignored(comfy_host, palette
 
 
 def test_the_editor_is_told_what_it_needs(comfy_host, palettes, labels, maps, mark):
-    editing = comfy_host.engine("comfyui_fgdm.host.editing")
+    editing = comfy_host.engine("comfyui_fgdm.host.map_editor")
     told = []
     given = editing.EditInputs(recipe(*MOVED, made_on=mark), second=palettes.encode(labels[:, ::2]), picture=maps)
     entry = editing.edit_maps(maps, given, told.append).entry
@@ -133,3 +133,122 @@ def test_pictures_of_classes_come_from_the_input_folder_alone(comfy_host, palett
         with pytest.raises(ValueError, match=r"recipe: operation 1 \(paint\): 'png': ") as error:
             edit(comfy_host, maps, recipe({"op": "paint", "png": name}))
         assert told in str(error.value), name
+
+
+def call(comfy_host, node, **inputs):
+    region = {"class_name": "", "which": "largest"} if "Region" in node else {}
+    return comfy_host.call(f"FGDM_{node}", **{**region, **inputs})
+
+
+PLAIN = {"move_x": 0, "move_y": 0, "scale": 1.0, "rotate": 0.0, "flip": "no"}
+
+
+def test_nodes_do_to_one_region_what_recipes_do(comfy_host, palettes, labels, maps):
+    sky, grass = palettes.COCO.index("sky-other"), palettes.COCO.index("grass")
+    dog = labels == DOG
+
+    gone = call(comfy_host, "DeleteRegion", map=maps, class_name="dogs", fill="grass")[0]
+    assert torch.equal(gone, palettes.encode(torch.where(dog, grass, labels)))
+    point = call(comfy_host, "DeleteRegion", map=maps, x=8, y=21, fill="dog")
+    assert torch.equal(point[0], palettes.encode(torch.where(labels == PERSON, DOG, labels)))
+    half = torch.zeros(1, 32, 48)
+    half[:, :18] = 1
+    masked = call(comfy_host, "DeleteRegion", map=maps, class_name="dog", mask=half, fill="sky-other")[0]
+    wanted = labels.clone()
+    wanted[:, 16:18, 4:12] = sky
+    assert torch.equal(masked, palettes.encode(wanted))
+
+    inputs = {"map": maps, "class_name": "dog", **PLAIN}
+    copied = call(comfy_host, "TransformRegion", **{**inputs, "move_x": 20}, copy=True, new_class="bicycle")[0]
+    wanted = torch.where(dog.roll(20, 2), BICYCLE, labels)
+    assert torch.equal(copied, palettes.encode(wanted))
+    behind = call(comfy_host, "TransformRegion", **{**inputs, "move_x": 1}, behind="person", copy=True)[0]
+    wanted = torch.where(dog.roll(1, 2) & (labels != PERSON), DOG, labels)
+    assert torch.equal(behind, palettes.encode(wanted))
+    nothing, changed, text = call(comfy_host, "TransformRegion", **{**inputs, "class_name": "cat", "move_x": 9})
+    assert torch.equal(nothing, palettes.encode(labels)) and not changed.any()
+    assert json.loads(text)["maps"][0]["skipped"][0]["why"] == "the map has none of this class"
+
+    blank = palettes.encode(torch.full((2, 32, 48), sky))
+    pasted = call(
+        comfy_host, "PasteRegion", map=blank, second=maps, class_name="dog", to_x=-1, to_y=-1, scale=1.0, flip="no"
+    )[0]
+    assert torch.equal(pasted, palettes.encode(torch.where(dog, DOG, sky)).repeat(2, 1, 1, 1))
+
+    changed = call(comfy_host, "ChangeClass", map=maps, from_class="dog", to_class="bicycle")[0]
+    assert torch.equal(changed, palettes.encode(torch.where(dog, BICYCLE, labels)))
+    sandy = call(comfy_host, "ChangeClass", map=maps, from_class="", to_class="sand")[0]
+    things = dog | (labels == PERSON)
+    assert torch.equal(sandy, palettes.encode(torch.where(things, labels, palettes.COCO.index("sand"))))
+
+    drawn = call(
+        comfy_host, "DrawOnMap", map=maps, shapes='[{"op": "rectangle", "class": "dog", "box": [40, 0, 48, 4]}]'
+    )[0]
+    wanted = labels.clone()
+    wanted[:, :4, 40:] = DOG
+    assert torch.equal(drawn, palettes.encode(wanted))
+
+
+@pytest.mark.parametrize(
+    ("node", "inputs", "told"),
+    [
+        ("DeleteRegion", {"fill": ""}, "class_name: say what to take"),
+        (
+            "DeleteRegion",
+            {"class_name": "flurb", "fill": ""},
+            "class_name: palette 'coco183' has no class called 'flurb'",
+        ),
+        ("DeleteRegion", {"class_name": "dog", "fill": "flurb"}, "fill: palette 'coco183' has no class"),
+        ("ChangeClass", {"from_class": "dog", "to_class": ""}, "to_class: say what it becomes"),
+        ("DrawOnMap", {"shapes": "["}, "shapes: this is no JSON"),
+        ("DrawOnMap", {"shapes": '{"op": "line"}'}, "shapes: expected a list"),
+        (
+            "DrawOnMap",
+            {"shapes": '[{"op": "lift", "id": "a", "class": "dog"}]'},
+            "shapes: operation 1: unknown operation 'lift'",
+        ),
+        ("EditByWords", {"instructions": "sing"}, "instructions: 'sing' was not understood"),
+    ],
+)
+def test_nodes_say_what_is_wrong(comfy_host, maps, node, inputs, told):
+    with pytest.raises(ValueError) as error:
+        call(comfy_host, node, map=maps, **inputs)
+    assert told in str(error.value)
+
+
+def test_words_become_a_recipe_that_edit_map_takes(comfy_host, palettes, labels, maps):
+    both = torch.cat([maps, palettes.encode(labels.roll(4, 2))])
+    said = "make the dog twice as large and move it to the right edge. remove the umbrella"
+    edited, _, text, report = call(comfy_host, "EditByWords", map=both, instructions=said)
+    assert torch.equal(edit(comfy_host, maps, text)[0], edited[:1])
+    report = json.loads(report)["maps"]
+    assert [one["moved"][0]["to"] for one in report] == [[32, 6, 48, 26], [32, 6, 48, 26]]
+    assert "there is no umbrella" in report[1]["skipped"][0]["why"]
+
+
+def test_compared_maps(comfy_host, palettes, labels, maps):
+    later = moved(labels, palettes.COCO.index("sky-other"))
+    picture, changed, share, text = call(comfy_host, "CompareMaps", before=maps, after=palettes.encode(later))
+    assert torch.equal(changed, (later != labels).float()) and share == pytest.approx(float(changed.mean()))
+    assert picture.shape == (1, 32, 96, 3)
+    (dog,) = json.loads(text)["maps"][0]["things"]
+    assert dog == {
+        "class": "dog", "what": "moved", "from": [4, 16, 12, 26], "to": [34, 6, 42, 16], "moved": [30, -10], "size": 1,
+    }  # fmt: skip
+
+
+def test_chosen_maps(comfy_host, palettes, labels, maps):
+    without = torch.where(labels == DOG, palettes.COCO.index("grass"), labels)
+    three = torch.cat([palettes.encode(without), maps, palettes.encode(without)])
+    objects = comfy_host.call("FGDM_Objects", text="dog, bicycle", mode="list")[0]
+    best, index, recall = comfy_host.call("FGDM_ChooseMap", maps=three, choice=0, objects=objects)
+    assert torch.equal(best, maps) and (index, recall) == (1, 0.5)
+    third, index, recall = comfy_host.call("FGDM_ChooseMap", maps=three, choice=3, objects=objects)
+    assert torch.equal(third, three[2:]) and (index, recall) == (2, 0.0)
+    assert comfy_host.call("FGDM_ChooseMap", maps=three, choice=0)[1:] == (0, 0.0)
+    with pytest.raises(ValueError, match="choice: there is no map 4: 3 came in"):
+        comfy_host.call("FGDM_ChooseMap", maps=three, choice=4)
+    entry = comfy_host.engine("comfyui_fgdm.host.choosing").choose(three, 0, objects).entry
+    assert (entry["recall"], entry["order"][0], entry["chosen"]) == ([0, 0.5, 0], 1, 1)
+    assert entry["missing"] == [["dog", "bicycle"], ["bicycle"], ["dog", "bicycle"]]
+    assert len(entry["thumbs"]) == 3 and entry["thumbs"][0] == entry["thumbs"][2] != entry["thumbs"][1]

@@ -1,0 +1,118 @@
+"""Edit Map: a recipe on a batch of maps, and what the editor in the browser is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from enum import Enum
+
+import numpy as np
+import torch
+
+from ..editing import recipe
+from ..editing.keys import RecipeError
+from ..editing.segmentation import TABLE
+from ..objects.words import ObjectQuery
+from . import indexed
+from .editing import OpenMaps, Outcome, check_objects, compared, edit, open_maps
+from .models.factor import Factor
+from .reading import pictures_of
+
+
+class WhenChanged(Enum):
+    """What to do with a recipe that was made on another map."""
+
+    ASK = "ask"
+    APPLY = "apply"
+    IGNORE = "ignore"
+
+
+@dataclass(frozen=True)
+class EditInputs:
+    """What Edit Map is given beside the maps. palette: name of that of the maps; empty: the factor's own, COCO without a
+    factor. second, picture: IMAGE batches or None."""
+
+    recipe: str = ""
+    when_changed: WhenChanged = WhenChanged.ASK
+    factor: Factor | None = None
+    palette: str = ""
+    second: torch.Tensor | None = None
+    picture: torch.Tensor | None = None
+    objects: ObjectQuery | None = None
+
+
+@dataclass(frozen=True)
+class EditResult:
+    """outcome: the edited maps. json: the report as text. entry: for the editor."""
+
+    outcome: Outcome
+    json: str
+    entry: dict
+
+
+def edit_maps(maps: torch.Tensor, given: EditInputs, tell: Callable[[dict], None] = lambda entry: None) -> EditResult:
+    """Apply a recipe to every map of an IMAGE batch; its fingerprint is that of the first.
+
+    tell: is given the entry for the editor if the recipe cannot be applied, before the error is raised. RecipeError as in
+    ``editing``, and if the map has changed since and ``when_changed`` is ASK. NotAMapError for pictures that are no maps.
+    """
+    opened = open_maps(maps, given.factor, given.palette)
+    check_objects(given.objects, opened)
+    second = None if given.second is None else opened.another(given.second, "second")
+    entry = _entry(opened, given, second)
+    try:
+        envelope = recipe.read(given.recipe)
+        outcome = _apply(opened, envelope, given.when_changed, second)
+    except RecipeError:
+        tell(entry)
+        raise
+    report: dict = {"fits": envelope.fits(opened.mark), "maps": outcome.report}
+    if given.objects is not None:
+        report["recall"] = compared(opened.labels, outcome.labels, given.objects)
+    entry |= {"edited": indexed.show(outcome.labels[0].numpy()), "report": report}
+    return EditResult(outcome, json.dumps(report, indent=1), entry)
+
+
+def _apply(
+    opened: OpenMaps, envelope: recipe.Envelope, when_changed: WhenChanged, second: np.ndarray | None
+) -> Outcome:
+    if envelope.operations and envelope.variable != "segmentation":
+        raise RecipeError(f"recipe: it is for {envelope.variable} maps, and these are segmentation maps.")
+    fits = envelope.fits(opened.mark)
+    if not fits and when_changed is WhenChanged.ASK:
+        raise RecipeError(
+            f"recipe: the map is not the one that these {len(envelope.operations)} edits were made on. They are kept: open the "
+            "editor to apply them to the new map or to start again, or set when_changed to 'apply' or 'ignore'."
+        )
+    ignored = not fits and when_changed is WhenChanged.IGNORE
+    operations = () if ignored else recipe.check(envelope.operations, TABLE, opened.palette)
+    scale = envelope.scale(opened.mark)
+    return edit(opened, lambda k, labels: operations, scale=scale, made_on=envelope.made_on, second=second)
+
+
+def _entry(opened: OpenMaps, given: EditInputs, second: np.ndarray | None) -> dict:
+    """What the editor needs: pictures of class indices, the map's mark, the classes, the wanted objects."""
+    palette = opened.palette
+    return {
+        "map": indexed.show(opened.labels[0].numpy()),
+        "second": None if second is None else indexed.show(second[0]),
+        "picture": None if given.picture is None else indexed.show(_bytes(given.picture)),
+        **asdict(opened.mark),
+        "variable": "segmentation",
+        "classes": [
+            [one.index, one.name, "#{:02x}{:02x}{:02x}".format(*one.rgb), one.index in palette.things]
+            for one in palette.labels
+        ],
+        "void": palette.void,
+        "objects": None
+        if given.objects is None
+        else [[item.name, [item.label, *item.also]] for item in given.objects.items],
+        "unknown": opened.unknown[0],
+        "edited": None,
+    }
+
+
+def _bytes(picture: torch.Tensor) -> np.ndarray:
+    """The first picture of an IMAGE batch, uint8 [H, W, 3]."""
+    return (pictures_of(picture[..., :3], "picture")[0].clamp(0, 1) * 255).round().to(torch.uint8).numpy()
