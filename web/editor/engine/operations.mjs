@@ -154,7 +154,7 @@ const OPERATIONS = {
     const shape = pick(state.ground, { label: classOf(state, name), at, within })
     const made = fromShape(id, shape, state.ground)
     const filled = fill === 'surroundings' ? null : classOf(state, fill)
-    return add(dug(state, shape.box, (ground) => close(ground, shape, filled, state.nothing)), made)
+    return add(dug(state, shape.box, (ground) => close(ground, shape, filled, state)), made)
   },
 
   transform(state, { target, flip, scale = 1, rotate = 0, move = [0, 0] }) {
@@ -275,7 +275,7 @@ function behindThings(state) {
   const bits = Uint8Array.from(second.data, (label) => (state.things.has(label) ? 1 : 0))
   const behind = { ...second, data: second.data.slice() }
   const hole = tight({ box: whole(second), bits })
-  if (hole.bits.length) close(behind, hole, null, state.nothing)
+  if (hole.bits.length) close(behind, hole, null, state)
   const stretched = new Int16Array(state.given.data.length)
   paint(layer(null, behind.data, second.width, second.height, onto(state, second)), stretched, whole(state.given))
   return stretched

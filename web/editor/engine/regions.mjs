@@ -123,10 +123,11 @@ export function pick(map, { label = null, at = null, within = null }) {
 }
 
 /**
- * Fill a hole of a map in place: with a class, or (label null) each pixel with the nearest label around it; if nothing is
- * around, with `nothing`.
+ * Fill a hole of a map in place: with a class, or (label null) each pixel with the nearest label around it that is neither of
+ * `things` (a Set) nor `nothing`: a hole is no reason for other objects to grow. If there is none, with the nearest of any label; if
+ * nothing is around, with `nothing`.
  */
-export function close(map, hole, label, nothing) {
+export function close(map, hole, label, { nothing, things }) {
   const { width, height, data } = map
   const [left, top, right, bottom] = hole.box
   const across = right - left
@@ -136,19 +137,38 @@ export function close(map, hole, label, nothing) {
     }
     return
   }
-  // The nearest pixel outside is at most one row or column out of the box: from farther ones, the way leads over these.
-  const [x0, y0] = [Math.max(0, left - 1), Math.max(0, top - 1)]
-  const [x1, y1] = [Math.min(width, right + 1), Math.min(height, bottom + 1)]
+  const usable = (value) => value !== nothing && !things.has(value)
+  for (let reach = 4; ; reach *= 4) {
+    const window = [Math.max(0, left - reach), Math.max(0, top - reach), Math.min(width, right + reach), Math.min(height, bottom + reach)]
+    const whole = window[2] - window[0] === width && window[3] - window[1] === height
+    if (spread(map, hole, window, usable, whole ? Infinity : reach)) return
+    if (!whole) continue
+    if (!spread(map, hole, window, () => true, Infinity)) {
+      for (let i = 0; i < hole.bits.length; i++) {
+        if (hole.bits[i]) data[(top + Math.floor(i / across)) * width + left + (i % across)] = nothing
+      }
+    }
+    return
+  }
+}
+
+/** Give every pixel of a hole the nearest usable label of a window; false, and nothing done, if for one it may lie outside. */
+function spread({ width, data }, hole, [x0, y0, x1, y1], usable, farthest) {
+  const [left, top, right, bottom] = hole.box
+  const across = right - left
   const [wide, high] = [x1 - x0, y1 - y0]
   const gone = new Uint8Array(wide * high)
   for (let row = 0; row < bottom - top; row++) {
     gone.set(hole.bits.subarray(row * across, (row + 1) * across), (row + top - y0) * wide + left - x0)
   }
-  const nearest = nearestOutside(gone, wide, high)
+  const placeOf = (i) => (y0 + Math.floor(i / wide)) * width + x0 + (i % wide)
+  const nearest = nearestOutside(gone.map((inside, i) => (inside || !usable(data[placeOf(i)]) ? 1 : 0)), wide, high)
   for (let i = 0; i < gone.length; i++) {
     if (!gone[i]) continue
     const from = nearest[i]
-    const place = (y0 + Math.floor(i / wide)) * width + x0 + (i % wide)
-    data[place] = from < 0 ? nothing : data[(y0 + Math.floor(from / wide)) * width + x0 + (from % wide)]
+    if (from < 0) return false
+    if (Math.hypot((from % wide) - (i % wide), Math.floor(from / wide) - Math.floor(i / wide)) > farthest) return false
   }
+  for (let i = 0; i < gone.length; i++) if (gone[i]) data[placeOf(i)] = data[placeOf(nearest[i])]
+  return true
 }
