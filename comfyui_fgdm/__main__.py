@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         help='print {"objects", "unmatched", "not_representable"}',
     )
     objects.set_defaults(run=_objects)
-    command.add(commands, {"embedded": _embedded})
+    command.add(commands, {"embedded": _embedded}, _shipped)
     return parser
 
 
@@ -60,6 +60,14 @@ def _embedded() -> Backbone:
     from .iconworld.family.backbone import TinyBackbone
 
     return TinyBackbone()
+
+
+def _shipped(variable: str) -> tuple[Path, Path] | None:
+    from .iconworld.family import export
+
+    files = export.files()
+    found = files.factor(variable), files.control(variable)
+    return found if all(file.is_file() for file in found) else None
 
 
 def _convert(options: argparse.Namespace) -> None:

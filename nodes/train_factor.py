@@ -20,6 +20,9 @@ from .training import (
 )
 from .types import CATEGORY, FactorType
 
+ADAPTER, SCRATCH = "adapter", "scratch"
+TRAINS = {ADAPTER: "factor", SCRATCH: "scratch"}
+
 
 class TrainFactor(io.ComfyNode):
     @classmethod
@@ -47,10 +50,15 @@ class TrainFactor(io.ComfyNode):
                 peak_rate(1e-4),
                 picture_edge(256),
                 number("rank", 0, 0, 256, "Rank of low-rank changes of the base in the factor file; 0: an adapter alone."),
-                io.String.Input("palette", default="coco183", advanced=True, tooltip="Palette of label maps; auto takes that of a published data set."),
+                io.String.Input("palette", default="auto", advanced=True, tooltip="Palette of label maps: the name of one, or auto: that of a published data set, else coco183."),
                 distilling(),
                 mirrored(),
-                *course("Seed of the adapter's first weights and of all batches."),
+                *course("Seed of the first weights and of all batches."),
+                io.Combo.Input(
+                    "network", options=[ADAPTER, SCRATCH], default=ADAPTER, optional=True, advanced=True, tooltip="adapter: small, on the "
+                    "base's own UNet. scratch: a small UNet of its own that reads its parents' latents beside the noise; no rank, no distillation.",
+                ),
+                number("width", 64, 64, 1024, "Channels of the first level of a network from scratch, twice as many below.", 32, optional=True),
             ],
             outputs=[
                 FactorType.Output("factor", display_name="factor", tooltip="The trained factor, for Apply Factor and Sample Maps."),
@@ -72,13 +80,14 @@ class TrainFactor(io.ComfyNode):
     @checked
     def execute(
         cls, model, clip, vae, folder, variable, parents, steps, batch_size, learning_rate, size, rank, palette,
-        distillation, flip, without_caption, report_every, seed, start_anew,
+        distillation, flip, without_caption, report_every, seed, start_anew, network=ADAPTER, width=64,
     ) -> io.NodeOutput:  # fmt: skip
         from ..comfyui_fgdm.host.models.factor import factor_of_file
         from ..comfyui_fgdm.host.training import session
 
+        own = {"width": width} if network == SCRATCH else {}
         wanted = sections(
-            {"variable": variable, "parents": names_in(parents), "rank": rank},
+            {"trains": TRAINS[network], "variable": variable, "parents": names_in(parents), "rank": rank, **own},
             {"size": size, "palette": palette, "flip": flip, "without_caption": without_caption},
             {"steps": steps, "batch": batch_size, "lr": learning_rate, "seed": seed},
             report_every,

@@ -48,7 +48,7 @@ class TrainImageFactor(io.ComfyNode):
                 peak_rate(1e-5),
                 picture_edge(512),
                 number("rank", 0, 0, 256, "0: a whole ControlNet. More: a Control-LoRA of that rank, which takes less memory and disk.", advanced=False),
-                io.String.Input("palette", default="coco183", advanced=True, tooltip="Palette of label maps; for other maps it is not used."),
+                io.String.Input("palette", default="auto", advanced=True, tooltip="Palette of label maps: the name of one, or auto: that of a published data set, else coco183. For other maps it is not used."),
                 number("worn", 0.5, 0.0, 1.0, "Share of the maps that are shown as sampled ones look: soft, noisy, or with void at borders.", 0.05),
                 number("caption_dropout", 0.3, 0.0, 1.0, "Share of the pictures that are learned without their caption, from the map alone.", 0.05),
                 mirrored(),

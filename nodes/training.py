@@ -7,11 +7,24 @@ from typing import Any
 from comfy_api.latest import io
 
 
-def number(name: str, default: float, low: float, high: float, tooltip: str, step: float = 1.0, advanced: bool = True):
+def number(
+    name: str, default: float, low: float, high: float, tooltip: str, step: float = 1.0, advanced: bool = True,
+    optional: bool = False,
+):  # fmt: skip
     """A number widget of whole numbers, or of fractions where ``step`` is one."""
     kind = io.Int.Input if isinstance(default, int) else io.Float.Input
     extra = {} if isinstance(default, int) else {"round": False}
-    return kind(name, default=default, min=low, max=high, step=step, advanced=advanced, tooltip=tooltip, **extra)
+    return kind(
+        name,
+        default=default,
+        min=low,
+        max=high,
+        step=step,
+        advanced=advanced,
+        optional=optional,
+        tooltip=tooltip,
+        **extra,
+    )
 
 
 def frozen_base() -> list[Any]:

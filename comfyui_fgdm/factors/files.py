@@ -1,10 +1,11 @@
 """Factor files: an adapter's weights with what they are for, in one safetensors file.
 
 Tensors: the adapter under the key names of the FG-DM release (an optional prefix ``model.diffusion_model.adapter.``
-is dropped), and optionally low-rank changes of the frozen base, ``lora.<UNet weight key>.down`` and ``.up``.
+is dropped), and optionally low-rank changes of the frozen base, ``lora.<UNet weight key>.down`` and ``.up``; or, if the
+metadata says so, a UNet of its own under the key names of Stable Diffusion 1.x.
 Metadata: one JSON text under ``fgdm_factor``, the ``FactorInfo``.
 
-The networks are in ``networks``; their public names are importable from here as well.
+The networks are in ``networks`` and ``unet``; the adapters' public names are importable from here as well.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
 
-from . import checkpoints, filekinds
+from . import checkpoints, filekinds, unet
 from .info import OFFICIAL_INFO, FactorInfo
 from .networks import (
     OFFICIAL_EMB,
@@ -89,11 +90,26 @@ class LoraPair(NamedTuple):
 
 
 class FactorFile(NamedTuple):
-    """A factor as read: what it is, the adapter's weights by name, and changes of base weights by UNet weight key."""
+    """A factor as read: what it is, the weights of its network (an adapter, or a UNet of its own) by name, and changes of base
+    weights by UNet weight key."""
 
     info: FactorInfo
     adapter: dict[str, torch.Tensor]
     lora: dict[str, LoraPair]
+
+    @property
+    def spec(self) -> AdapterSpec | unet.UNetConfig:
+        """Everything needed to build the network."""
+        return _spec({name: tuple(value.shape) for name, value in self.adapter.items()}, self.info)
+
+
+def _spec(shapes: Shapes, info: FactorInfo | None) -> AdapterSpec | unet.UNetConfig:
+    if info is None or info.kind != unet.KIND:
+        return detect(shapes, info.blocks if info else 2)
+    found = unet.detect(shapes, len(info.parents))
+    if problem := mismatch(shapes, found):
+        raise unet.UNetKeysError(problem)
+    return found
 
 
 def lora_delta(pair: LoraPair, shape: tuple[int, ...]) -> torch.Tensor:
@@ -169,7 +185,11 @@ def _check(path: Path, shapes: Shapes, text: str | None) -> tuple[FactorInfo, di
     names = prefixed or {k: k for k in shapes if not k.startswith(LORA)}
     found = {short: tuple(shapes[long]) for short, long in names.items()}
     try:
-        spec = detect(found, info.blocks if info else 2)
+        spec = _spec(found, info)
+    except unet.UNetKeysError as error:
+        raise FactorFileError(
+            f"{path}: its metadata tells of a factor with a UNet of its own, but the weights are none ({error}); the file is damaged"
+        ) from None
     except AdapterKeysError as error:
         kind = kind_of(found)
         # Without metadata only one size of each kind is possible: compare with that one, to name what is wrong.
@@ -180,19 +200,23 @@ def _check(path: Path, shapes: Shapes, text: str | None) -> tuple[FactorInfo, di
             f"of an adapter, with or without the prefix {PREFIX}"
         ) from None
     if info is None:
+        assert isinstance(spec, AdapterSpec)
         if spec != official(spec.kind):
             raise FactorFileError(f"{path}: {_unofficial(spec, bool(prefixed))}")
         info = dataclasses.replace(OFFICIAL_INFO, kind=spec.kind.value)
-    if (info.kind, info.latent_channels) != (spec.kind.value, spec.in_channels):
+    kind_found = spec.kind.value if isinstance(spec, AdapterSpec) else unet.KIND
+    if (info.kind, info.latent_channels, info.blocks) != (kind_found, spec.in_channels, spec.blocks):
         raise FactorFileError(
-            f"{path}: metadata says {info.kind} for {info.latent_channels} latent channels, but the weights are "
-            f"{spec.kind.value} for {spec.in_channels}"
+            f"{path}: metadata says {info.kind} for {info.latent_channels} latent channels and {info.blocks} blocks a level, but "
+            f"the weights are {kind_found} for {spec.in_channels}, {spec.blocks} blocks"
         )
     keys = _lora_keys(path, shapes)
+    if keys and info.kind == unet.KIND:
+        raise FactorFileError(f"{path}: low-rank changes of a base, beside a network of its own that uses none")
     ours = [*names.values(), *(f"{LORA}{key}.{end}" for key in keys for end in ("down", "up"))]
     if (numbers := sum(math.prod(shapes[name]) for name in ours)) > MOST_NUMBERS:
         raise FactorFileError(
-            f"{path}: an adapter of {numbers} numbers, more than {MOST_NUMBERS}: no factor is so large"
+            f"{path}: a network of {numbers} numbers, more than {MOST_NUMBERS}: no factor is so large"
         )
     return info, names, keys
 
@@ -236,10 +260,16 @@ def load(path: str | os.PathLike, ops=nn, device=None, dtype: torch.dtype | None
 
 
 def module_of(file: FactorFile, ops=nn, device=None, dtype: torch.dtype | None = torch.float32) -> nn.Module:
-    """The adapter of a factor file that is read already, as ``load`` gives it."""
-    spec, stored = detect(file.adapter, file.info.blocks), next(iter(file.adapter.values())).dtype
+    """The network of a factor file that is read already, as ``load`` gives it; ops: of an adapter alone."""
+    spec, stored = file.spec, next(iter(file.adapter.values())).dtype
+    module: Any
     # Built without memory first: initial values would only be overwritten.
-    module = build(spec, ops, "meta", dtype or stored).to_empty(device=device or "cpu")
+    if isinstance(spec, AdapterSpec):
+        module = build(spec, ops, "meta", dtype or stored)
+    else:
+        with torch.device("meta"):
+            module = unet.UNet(spec).to(dtype or stored)
+    module = module.to_empty(device=device or "cpu")
     module.load_state_dict(file.adapter, strict=True)
     module.info = file.info
     return module.eval().requires_grad_(False)

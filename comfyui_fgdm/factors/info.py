@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 from ..maps import kinds, palettes
 from ..maps.library import SHIPPED, Library
 from ..maps.reader import Reader, reader
+from . import unet
 from .networks import AdapterKind
+
+KINDS = (*(kind.value for kind in AdapterKind), unet.KIND)
 
 MOST = {"trained_size": 2048, "latent_channels": 1024, "blocks": 16}
 """The largest that a file may say of itself: numbers that size what is allocated."""
@@ -28,10 +31,11 @@ class FactorInfo:
     """What a factor draws and which base it was trained on.
 
     variable: what is drawn, e.g. "segmentation"; see ``maps.kinds``. parents: variables it is conditioned on, beside
-    the text. kind: ``AdapterKind`` value. palette: name of the palette of the maps (None for maps without classes).
+    the text. kind: an ``AdapterKind`` value, or "unet" for a network of its own (``factors.unet``), which changes nothing in the
+    base but takes its place. palette: name of the palette of the maps (None for maps without classes).
     classes: label indices it was trained to draw (ascending; empty = unknown, any). trained_size: side of the
     training pictures in pixels. base_family: the frozen base, e.g. "sd15" or "iconworld". latent_channels: what its
-    first layer reads, the channels of all its latents together. prediction_type: "eps" or "v", of the base. licence:
+    first layer reads, the channels of all its latents together (of a network of its own: x_t, and its parents). prediction_type: "eps" or "v", of the base. licence:
     of these weights, an SPDX name if there is one. training: free JSON record (steps, seed, data, machine ...).
     blocks: residual blocks a level. null_condition: its parents were left out (zeros) in a part of its training, so
     that it can be guided away from "no parents"; false for a factor without parents.
@@ -59,7 +63,7 @@ class FactorInfo:
         for name in ("trained_size", "latent_channels", "blocks"):
             fine = _is_whole(getattr(self, name)) and 1 <= getattr(self, name) <= MOST[name]
             self._require(name, fine, f"a whole number from 1 to {MOST[name]}")
-        self._require("kind", self.kind in [k.value for k in AdapterKind], "'adapter' or 'time_adapter'")
+        self._require("kind", self.kind in KINDS, f"one of {', '.join(KINDS)}")
         self._require("prediction_type", self.prediction_type in ["eps", "v"], "'eps' or 'v'")
         self._require("training", isinstance(self.training, dict), "a JSON object")
         for name, most in MOST_ENTRIES.items():

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -87,6 +87,12 @@ class AdapterSpec:
             cin = cout
         conv("conv_in", self.widths[0], self.in_channels, 3)
         return out
+
+
+class Shaped(Protocol):
+    """A description of a network that says the name and shape of each of its weights."""
+
+    def shapes(self) -> dict[str, tuple[int, ...]]: ...
 
 
 def _halve(x: torch.Tensor) -> torch.Tensor:
@@ -218,8 +224,8 @@ def kind_of(names: Iterable[str]) -> AdapterKind | None:
     return next((kind for name, kind in first.items() if name in found), None)
 
 
-def mismatch(shapes: Mapping[str, tuple[int, ...]], spec: AdapterSpec) -> str:
-    """What keeps weights of these names and shapes from being that adapter, in words; empty if nothing does."""
+def mismatch(shapes: Mapping[str, tuple[int, ...]], spec: Shaped) -> str:
+    """What keeps weights of these names and shapes from being that network, in words; empty if nothing does."""
     expected, problems = spec.shapes(), []
     if missing := [k for k in expected if k not in shapes]:
         problems.append(f"missing: {_some(missing)}")

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..factors.unet_layers import AttentionMaps
 
-@dataclass
-class AttentionMaps:
-    """What one call of a UNet attended to, layer by layer: softmax over the last axis, mean of the heads.
-
-    cross: B x queries x tokens. own: B x queries x queries (self-attention); None: not wanted, and not kept.
-    Queries are the cells of a square latent, row by row. Gradients stay attached.
-    """
-
-    cross: list[Tensor] = field(default_factory=list)
-    own: list[Tensor] | None = None
+__all__ = ["AttentionMaps", "combined_cross", "combined_own"]
 
 
 def combined_cross(maps: Sequence[Tensor], side: int) -> Tensor:

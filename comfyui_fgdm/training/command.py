@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from ..factors.checkpoints import CheckpointError
-from ..maps import kinds
 from ..maps.palette_file import PaletteError
-from . import latents, loop, processes, recipe, run, template
+from . import init, loop, processes, recipe, run
 from .backbone import Backbone
 from .extras import MissingPackageError
-from .readers import contents, formats, listing, webdataset
-from .readers.pictures import can_be_mirrored
 from .readers.sources import FolderError
 from .stable_diffusion import loading
 from .stable_diffusion.kinds import BaseModelError
@@ -28,16 +24,12 @@ REFUSALS = (
 )  # fmt: skip
 """What a training refuses with, each in words for people."""
 
-MANY_CAPTIONS = 50_000
-"""Encoded for Stable Diffusion 1.x, each caption takes 118 kB: of more than so many, one a picture is proposed."""
-
 FOLDERS = {recipe.Trains.FACTOR: "fgdm_factors", recipe.Trains.IMAGE: "controlnet"}
 
-Backbones = Mapping[str, Callable[[], Backbone]]
 
-
-def add(commands: argparse._SubParsersAction, backbones: Backbones) -> None:
-    """The sub-command of training; backbones: how each base that a recipe may name is loaded."""
+def add(commands: argparse._SubParsersAction, backbones: init.Backbones, shipped: init.Shipped) -> None:
+    """The sub-command of training; backbones: how each base that a recipe may name is loaded; shipped: its factor and image
+    factor of a variable, if it has some."""
     train = commands.add_parser("train", help="train a factor as a recipe says, or go on with it", description=__doc__)
     train.add_argument("recipe", metavar="RECIPE.toml|init", help="a recipe, or the word init to have one written")
     train.add_argument(
@@ -47,7 +39,23 @@ def add(commands: argparse._SubParsersAction, backbones: Backbones) -> None:
         type=Path,
         help="with init: the folder with the pictures, a data set or a tar file",
     )
-    train.add_argument("--variable", help="with init: what is to be drawn (default: what is there, segmentation first)")
+    train.add_argument(
+        "--trains",
+        choices=[one.value for one in recipe.Trains],
+        default=recipe.Trains.FACTOR.value,
+        help="with init: a condition factor on the base, one from scratch with a network of its own, an image factor (ControlNet), "
+        "or a factor and an image factor fine-tuned together (default: %(default)s)",
+    )
+    train.add_argument(
+        "--start", type=Path, metavar="FILE", help="with init: a file to go on from; with --trains joint the factor's"
+    )
+    train.add_argument(
+        "--image-factor", type=Path, metavar="FILE", help="with init --trains joint: the image factor's file"
+    )
+    train.add_argument(
+        "--variable",
+        help="with init: what is drawn, or what an image factor follows (default: what is there, segmentation first)",
+    )
     train.add_argument(
         "--base", default=recipe.EMBEDDED, metavar="FILE", help="with init: the frozen base (default: %(default)s)"
     )
@@ -60,88 +68,24 @@ def add(commands: argparse._SubParsersAction, backbones: Backbones) -> None:
         "--seconds", type=float, default=float("inf"), help="stop after so long; the same command goes on"
     )
     train.set_defaults(
-        run=lambda options: _init(options, backbones) if options.recipe == "init" else _train(options, backbones)
+        run=lambda options: (
+            _init(options, backbones, shipped) if options.recipe == "init" else _train(options, backbones)
+        )
     )
 
 
-def _init(options: argparse.Namespace, backbones: Backbones) -> None:
+def _init(options: argparse.Namespace, backbones: init.Backbones, shipped: init.Shipped) -> None:
     if options.folder is None:
         raise recipe.RecipeError("init needs the folder with the pictures: train init FOLDER")
-    if options.to.exists():
-        raise recipe.RecipeError(f"{options.to} exists; give another name with --to")
-    if options.base != recipe.EMBEDDED:
-        loading.look(Path(options.base))
-    variable, parents = _variables(options.folder, options.variable)
-    variables = [variable, *parents]
-    found = formats.look(options.folder, variables, split=options.split)
-    kind = kinds.get(variable)
-    flip = all(can_be_mirrored(one.sources[variable], kind) for one in found.complete[:1])
-    tiny = options.base == recipe.EMBEDDED
-    defaults = template.TINY if tiny else template.STABLE_DIFFUSION
-    captions = 1 if sum(one.caption_count for one in found.complete) > MANY_CAPTIONS else 0
-    lines = contents.described(found, variables) + _sizes(
-        found,
-        len(variables),
-        latents.Views(defaults.size, flip=flip),
-        captions,
-        backbones[options.base]() if tiny else None,
-    )
-    text = template.TEMPLATE.format(
-        file=options.to, folder=options.folder, found="\n".join(f"#   {line}" for line in lines),
-        output=_quoted(Path("fgdm-training")), output_plain="fgdm-training", variable=variable, parents=_quoted(*parents, many=True),
-        base=_quoted(options.base if tiny else Path(options.base).resolve()), **dataclasses.asdict(defaults),
-        data=_quoted(options.folder.resolve()), format=found.format, split=options.split, palette=formats.palette_name(found),
-        flip=str(flip).lower(), captions=captions, without_caption=str(bool(found.no_caption)).lower(),
+    wishes = init.Wishes(
+        options.folder, options.to, recipe.Trains(options.trains), options.variable, options.base, options.split,
+        options.start, options.image_factor,
     )  # fmt: skip
-    options.to.write_text(text, encoding="utf-8")
-    recipe.read(options.to)
+    init.write(wishes, backbones, shipped)
     print(f"train: wrote {options.to}; look through it, then: python -m comfyui_fgdm train {options.to}")
 
 
-def _variables(place: Path, wanted: str | None) -> tuple[str, list[str]]:
-    """(what is drawn, its parents) of a folder: what a user wants, or what is there."""
-    format = formats.recognise(place, [wanted] if wanted else [])
-    if format in ("folder", "webdataset"):
-        names = listing.folders(place) if format == "folder" else webdataset.variables(place)
-        there = [name for name in names if kinds.find(name)]
-        if not there and not wanted:
-            raise FolderError(
-                f"{place} holds no maps named for a variable ({', '.join(kinds.names())}); put the maps there as "
-                "segmentation/NAME.png (in shards NAME.segmentation.png), and captions as captions/NAME.txt (NAME.txt)"
-            )
-    elif format == "wholebody":
-        return wanted or "pose", []
-    else:
-        there = ["segmentation"]
-    variable = wanted or ("segmentation" if "segmentation" in there else there[0])
-    return variable, ["segmentation"] if variable != "segmentation" and "segmentation" in there else []
-
-
-def _sizes(
-    found: contents.Contents, variables: int, views: latents.Views, captions: int, tiny: Backbone | None
-) -> list[str]:
-    """How much disk the cached latents and prompts take, with the tiny family (if it is the base) and Stable Diffusion 1.x."""
-    examples = contents.usable(dataclasses.replace(found, incomplete={}), True, captions) if found.complete else ()
-    bases = {"Stable Diffusion 1.x at 256 pixels": (template.FACTS, (77, 768), dataclasses.replace(views, size=256))}
-    if tiny:
-        bases = {"this base": (tiny.facts, tuple(tiny.prompts([""]).shape[1:]), views), **bases}
-    return [
-        f"{_size(latents.stored_bytes(examples, variables, seen, facts, prompt))} of disk for cached latents and prompts with {name}"
-        for name, (facts, prompt, seen) in bases.items()
-    ]
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{max(count / 1e6, 0.1):.1f} MB"
-
-
-def _quoted(*values: object, many: bool = False) -> str:
-    """TOML of texts: one, or a list."""
-    texts = ['"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values]
-    return f"[{', '.join(texts)}]" if many else texts[0]
-
-
-def _train(options: argparse.Namespace, backbones: Backbones) -> None:
+def _train(options: argparse.Namespace, backbones: init.Backbones, shipped: init.Shipped) -> None:
     wanted = recipe.read(Path(options.recipe))
     team = processes.launched()
     place = team.said_by_first(run.run_folder(wanted, options.new))

@@ -16,6 +16,7 @@ from .attention import AttentionMaps
 from .backbone import Backbone
 from .distillation import Distillation, distillation
 from .lowrank import LowRank
+from .scratch import ScratchNetwork
 
 LossOf = Callable[[int, torch.Generator], tuple[Tensor, dict[str, float]]]
 
@@ -56,8 +57,9 @@ class Learned:
 class FactorSettings:
     """What a factor is and how it is trained.
 
-    parents: in the order in which the adapter reads them. kind, blocks: of the adapter. rank: of low-rank changes of the
-    base, 0 for none. parent_dropout: share of samples that see nothing (zeros) of a parent, each parent by itself.
+    parents: in the order in which its network reads them. kind, blocks: of the adapter. rank: of low-rank changes of the
+    base, 0 for none. width: of a UNet of its own, trained from scratch in place of an adapter (kind and rank then say
+    nothing), 0 for an adapter. parent_dropout: share of samples that see nothing (zeros) of a parent, each parent by itself.
     noised_parents: share of samples whose parents are shown at a noise level at or below their own, as in joint sampling.
     grounding: weight of the grounding of naming words in masks, where the data has masks.
     """
@@ -66,9 +68,10 @@ class FactorSettings:
     kind: files.AdapterKind = files.AdapterKind.TIME
     blocks: int = 2
     rank: int = 0
+    width: int = 0
     parent_dropout: float = 0.2
     noised_parents: float = 0.5
-    grounding: float = 0.3
+    grounding: float = 0.0
     distillation: Distillation = Distillation()
 
     def __post_init__(self) -> None:
@@ -95,11 +98,16 @@ class FactorNetwork(nn.Module):
         if start is None:
             self.lora = LowRank(base.weights, settings.rank) if settings.rank else None
             return
-        found = files.detect(start.adapter, settings.blocks)
+        found = start.spec
         if found != self.spec:
             raise files.FactorFileError(f"the factor to go on from is {found}, a factor of this base {self.spec}")
         self.adapter.load_state_dict({name: value.float() for name, value in start.adapter.items()})
         self.lora = LowRank.of(base.weights, start.lora) if start.lora else None
+
+    @property
+    def weights(self) -> nn.Module:
+        """What is written into a factor file, beside the low-rank changes."""
+        return self.adapter
 
     def predict(
         self,
@@ -114,6 +122,17 @@ class FactorNetwork(nn.Module):
         read = torch.cat([seen[name] for name in self.parents], 1) if self.parents and seen is not None else x
         features = self.adapter(read, base.embed(t) if self.spec.emb_channels else None)
         return base.predict(x, t, prompts, features, attention, self.lora.weights(base.weights) if self.lora else None)
+
+
+Network = FactorNetwork | ScratchNetwork
+"""Of a condition factor."""
+
+
+def network_of(base: Backbone, settings: FactorSettings, start: files.FactorFile | None = None) -> Network:
+    """The network of these settings, new or that of a file. FactorFileError if it is for another base."""
+    if settings.width:
+        return ScratchNetwork(base, settings.width, settings.blocks, settings.parents, start)
+    return FactorNetwork(base, settings, start)
 
 
 def shown_parents(
@@ -139,7 +158,7 @@ def shown_parents(
 
 
 def loss_of_batch(
-    network: FactorNetwork,
+    network: Network,
     base: Backbone,
     batch: Batch,
     settings: FactorSettings,
@@ -153,7 +172,7 @@ def loss_of_batch(
 
 
 def learned(
-    network: FactorNetwork,
+    network: Network,
     base: Backbone,
     batch: Batch,
     settings: FactorSettings,

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from . import factor, objective
 from .backbone import Backbone
-from .factor import Batch, FactorNetwork, FactorSettings
+from .factor import Batch, FactorSettings, Network
 from .image_factor import ImageFactorNetwork
 
 
@@ -33,7 +33,7 @@ class JointSettings:
 class JointNetwork(nn.Module):
     """A condition factor and an image factor of which the hint block is trained."""
 
-    def __init__(self, factor: FactorNetwork, image: ImageFactorNetwork) -> None:
+    def __init__(self, factor: Network, image: ImageFactorNetwork) -> None:
         super().__init__()
         self.factor, self.image = factor, image
 

@@ -29,21 +29,28 @@ class RecipeError(ValueError):
 
 
 class Trains(str, enum.Enum):
-    """What a training gives: a condition factor P(map | parents, prompt), an image factor P(image | map, prompt), or both of
-    them fine-tuned together (appendix A.2.4 of the paper)."""
+    """What a training gives: a condition factor P(map | parents, prompt) that adapts the base, or one with a network of its own,
+    from scratch (appendix A.1.2 of the paper), an image factor P(image | map, prompt), or both of them fine-tuned together
+    (appendix A.2.4)."""
 
     FACTOR = "factor"
+    SCRATCH = "scratch"
     IMAGE = "image_factor"
     JOINT = "joint"
+
+
+CONDITION = (Trains.FACTOR, Trains.SCRATCH)
+"""What gives a condition factor alone."""
 
 
 @dataclass(frozen=True)
 class FactorPart:
     """[factor]: what is trained.
 
-    trains: "factor", "image_factor" or "joint", see ``Trains``. variable: what the factor draws, or whose maps the image
+    trains: "factor", "scratch", "image_factor" or "joint", see ``Trains``. variable: what the factor draws, or whose maps the image
     factor follows. parents: variables that a factor is conditioned on, in this order. kind: "time_adapter" or "adapter".
-    blocks: residual blocks a level of the adapter. rank: of low-rank changes of the base, 0 for an adapter alone; for an
+    blocks: residual blocks a level of the adapter, or of a network from scratch. width: channels of the first level of a
+    network from scratch, twice as many below; a multiple of 32. rank: of low-rank changes of the base, 0 for an adapter alone; for an
     image factor 0 is a whole ControlNet, more a Control-LoRA. start: a file to go on from, in place of a new factor or
     image factor (kind, blocks and rank are then those of the file); "joint" needs one of a factor. image_factor: with
     "joint", the file of the image factor. worn: share of the maps shown to an image factor that look as sampled ones do.
@@ -56,6 +63,7 @@ class FactorPart:
     parents: tuple[str, ...] = ()
     kind: str = AdapterKind.TIME.value
     blocks: int = 2
+    width: int = 64
     rank: int = 0
     start: Path = Path()
     image_factor: Path = Path()
@@ -173,6 +181,7 @@ class TrainingRecipe:
         part, how = self.factor, self.training
         return FactorSettings(
             parents=part.parents, kind=AdapterKind(part.kind), blocks=part.blocks, rank=part.rank,
+            width=part.width if self.trains is Trains.SCRATCH else 0,
             parent_dropout=how.parent_dropout, noised_parents=how.noised_parents, grounding=how.grounding,
             distillation=Distillation(**vars(self.distillation)),
         )  # fmt: skip
@@ -199,18 +208,15 @@ class TrainingRecipe:
     def latents(self) -> tuple[str, ...]:
         """Variables whose latents are read, the trained one first."""
         part = self.factor
-        return {
-            Trains.FACTOR: (part.variable, *part.parents),
-            Trains.IMAGE: (IMAGE,),
-            Trains.JOINT: (part.variable, *part.parents, IMAGE),
-        }[self.trains]
+        own = (part.variable, *part.parents)
+        return {Trains.IMAGE: (IMAGE,), Trains.JOINT: (*own, IMAGE)}.get(self.trains, own)
 
     @property
     def pictures(self) -> tuple[str, ...]:
         """Variables whose pictures are read as they are."""
         if self.trains is Trains.IMAGE:
             return (self.factor.variable,)
-        return (self.labelled,) if self.trains is Trains.FACTOR and self.training.grounding and self.labelled else ()
+        return (self.labelled,) if self.trains in CONDITION and self.training.grounding and self.labelled else ()
 
     @property
     def labelled(self) -> str | None:
@@ -225,7 +231,7 @@ class TrainingRecipe:
 
 
 _RANGES: dict[str, tuple[float, float]] = {
-    "factor.blocks": (1, 8), "factor.rank": (0, 1024), "factor.worn": (0, 1), "data.held_out": (0, 0.9), "data.captions": (0, 1000),
+    "factor.blocks": (1, 8), "factor.width": (64, 1024), "factor.rank": (0, 1024), "factor.worn": (0, 1), "data.held_out": (0, 0.9), "data.captions": (0, 1000),
     "training.steps": (1, 100_000_000), "training.batch": (1, 4096), "training.accumulate": (1, 4096),
     "training.lr": (1e-9, 1.0), "training.warmup": (1, 1_000_000), "training.ema": (0, 0.99999), "training.seed": (0, 2**63 - 1),
     "training.grounding": (0, 100), "training.caption_dropout": (0, 1), "training.parent_dropout": (0, 1), "training.noised_parents": (0, 1),
@@ -312,13 +318,22 @@ def _check_kind(recipe: TrainingRecipe) -> None:
             )
         if recipe.distillation.weight:
             raise RecipeError("distillation.weight: attention distillation is for condition factors; leave it out")
-    if recipe.training.grounding and recipe.trains is not Trains.FACTOR:
+    if recipe.training.grounding and recipe.trains not in CONDITION:
         raise RecipeError("training.grounding is for condition factors; leave it out")
     if recipe.training.grounding and recipe.labelled is None:
         raise RecipeError(
             f"training.grounding: neither {part.variable} nor a parent is a label map, so nothing says where things are; "
             "set it to 0, or add a parent with classes, such as segmentation"
         )
+    if recipe.trains is Trains.SCRATCH:
+        if part.width % 32:
+            raise RecipeError(f"factor.width: {part.width} is no multiple of 32")
+        adapting = {"factor.rank": part.rank, "distillation.weight": recipe.distillation.weight}
+        for key, value in adapting.items():
+            if value:
+                raise RecipeError(
+                    f"{key}: a factor from scratch has a network of its own and leaves the base out; leave it out"
+                )
     joint = recipe.trains is Trains.JOINT
     for key in ("start", "image_factor"):
         if joint and getattr(part, key) == Path():

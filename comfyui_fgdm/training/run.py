@@ -23,7 +23,7 @@ from .processes import ALONE, Processes
 from .readers import contents, formats
 from .recipe import PRECISIONS, RecipeError, TrainingRecipe, Trains
 
-FOLDERS = {Trains.FACTOR: "", Trains.IMAGE: "-image", Trains.JOINT: "-joint"}
+FOLDERS = {Trains.FACTOR: "", Trains.SCRATCH: "-scratch", Trains.IMAGE: "-image", Trains.JOINT: "-joint"}
 VALIDATION_SEED = 20_000_003
 
 
@@ -113,10 +113,10 @@ class Run:
             recipe.output, examples, recipe.latents, recipe.views, base, self.palette, reports.prepared,
             waits=not processes.first, pictures=recipe.pictures,
         )  # fmt: skip
-        base.rest()
         self.data = self._data(store)
         torch.manual_seed(recipe.training.seed)
         self.task = tasks.task_of(recipe, base, self.palette, device)
+        base.rest()
         self.network = self.task.network.to(device)
 
     def _data(self, store: LatentStore) -> DataSet:

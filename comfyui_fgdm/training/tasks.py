@@ -1,4 +1,4 @@
-"""What a run can train: a condition factor, an image factor, or both together; each with its losses, samples and files."""
+"""What a run can train: a condition factor (on the base, or from scratch), an image factor, or both together; each with its losses, samples and files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from ..factors import files, image_files
+from ..factors import files, image_files, unet
 from ..factors.image_files import ImageFactorFile, ImageFactorInfo
 from ..maps import kinds, palettes
 from ..maps.reader import Reader
@@ -18,7 +18,7 @@ from ..sampling import ddim, schedule
 from . import factor, image_factor, joint
 from .backbone import Backbone
 from .distillation import Distillation
-from .factor import Batch, FactorNetwork, FactorSettings
+from .factor import Batch, FactorSettings, network_of
 from .grounding import Grounder
 from .image_factor import ImageFactorNetwork
 from .joint import JointNetwork, JointSettings
@@ -62,7 +62,7 @@ class Task(Protocol):
 
 def task_of(recipe: TrainingRecipe, base: Backbone, palette: palettes.Palette, device: str) -> Task:
     """The task of a recipe. RecipeError or FactorFileError for a file to go on from that does not fit recipe or base."""
-    kinds_of = {Trains.FACTOR: FactorTask, Trains.IMAGE: ImageTask, Trains.JOINT: JointTask}
+    kinds_of = {Trains.FACTOR: FactorTask, Trains.SCRATCH: FactorTask, Trains.IMAGE: ImageTask, Trains.JOINT: JointTask}
     return kinds_of[recipe.trains](recipe, base, palette, device)
 
 
@@ -118,18 +118,24 @@ class _Workshop:
         return self.base.decode(latent.to(self.device)).cpu()
 
 
+def _like(start: files.FactorFile, settings: FactorSettings) -> FactorSettings:
+    """Settings with the network of a file."""
+    info, spec = start.info, start.spec
+    if isinstance(spec, unet.UNetConfig):
+        return dataclasses.replace(settings, width=spec.channels, blocks=spec.blocks)
+    return dataclasses.replace(settings, kind=spec.kind, blocks=info.blocks)
+
+
 class FactorTask(_Workshop):
-    """A condition factor."""
+    """A condition factor, an adapter on the base or a network of its own."""
 
     def __init__(self, recipe: TrainingRecipe, base: Backbone, palette: palettes.Palette, device: str) -> None:
         super().__init__(recipe, base, palette, device)
         self.settings, start = recipe.settings, None
         if recipe.factor.start != Path():
             start = self._checked(recipe.factor.start)
-            self.settings = dataclasses.replace(
-                self.settings, kind=files.AdapterKind(start.info.kind), blocks=start.info.blocks
-            )
-        self.network = FactorNetwork(base, self.settings, start)
+            self.settings = _like(start, self.settings)
+        self.network = network_of(base, self.settings, start)
         self.grounder = None
         if recipe.training.grounding and recipe.labelled:
             reader = Reader(kinds.get(recipe.labelled), palette)
@@ -144,7 +150,12 @@ class FactorTask(_Workshop):
 
     def _checked(self, path: Path) -> files.FactorFile:
         file, part, facts = files.read_file(path), self.recipe.factor, self.base.facts
-        info = file.info
+        info, own = file.info, file.info.kind == unet.KIND
+        if self.recipe.trains is not Trains.JOINT and own != (self.recipe.trains is Trains.SCRATCH):
+            right = Trains.SCRATCH if own else Trains.FACTOR
+            raise RecipeError(
+                f"factor.start: {path} holds a factor of the kind {info.kind}: set factor.trains to {right.value!r}"
+            )
         _agree("factor.start", path, {
             "variable": (info.variable, part.variable),
             "parents": (list(info.parents), list(part.parents)),
@@ -188,7 +199,7 @@ class FactorTask(_Workshop):
         info = files.FactorInfo(
             variable=part.variable,
             base_family=facts.family,
-            kind=spec.kind.value,
+            kind=unet.KIND if isinstance(spec, unet.UNetConfig) else spec.kind.value,
             parents=part.parents,
             palette=self.colours.name if self.colours else None,
             trained_size=self.recipe.data.size,
@@ -200,7 +211,7 @@ class FactorTask(_Workshop):
             null_condition=bool(part.parents) and self.recipe.training.parent_dropout > 0,
         )
         (path,) = self.files(place).values()
-        files.save(path, self.network.adapter, info, self.network.lora.pairs() if self.network.lora else None)
+        files.save(path, self.network.weights, info, self.network.lora.pairs() if self.network.lora else None)
 
 
 class ImageTask(_Workshop):

@@ -136,3 +136,85 @@ def test_data_sets_in_the_input_folder_are_offered(comfy_host, written) -> None:
     (base / "loop").symlink_to(base / "loop")
     offered = comfy_host.engine("comfyui_fgdm.host.datafolders").names()
     assert {"ade", "streets", "shards", written} <= set(offered) and not {"only photos", "loop"} & set(offered)
+
+
+@pytest.fixture(scope="module")
+def below(comfy_host, tiny, factor_folder):
+    """(A depth factor below segmentation with a network of its own, of random weights, as loaded; the same in plain torch.)"""
+    unet, files = comfy_host.engine("comfyui_fgdm.factors.unet"), comfy_host.engine("comfyui_fgdm.factors.files")
+    torch.manual_seed(3)
+    network = unet.UNet(unet.UNetConfig(64, (1, 2), 2, (True, False), 128, 32, 12, 1)).eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(torch.randn(parameter.shape), alpha=0.03)
+    info = files.FactorInfo(
+        "depth", "iconworld", unet.KIND, ("segmentation",), None, latent_channels=24, prediction_type="v", blocks=2,
+        null_condition=True,
+    )  # fmt: skip
+    files.save(factor_folder / "own-network.safetensors", network, info)
+    comfy_host.folder_paths.filename_list_cache.clear()
+    return tiny.load("own-network.safetensors"), network
+
+
+def test_a_factor_with_a_network_of_its_own_takes_the_unet_s_place(comfy_host, tiny, below) -> None:
+    loaded, network = below
+    parent = 0.5 * torch.randn(1, 12, 8, 8, generator=torch.Generator().manual_seed(1))
+    recorded, calls = tiny.record_unet_calls(tiny.model)
+
+    def applied(model, strength: float = 1.0):
+        return comfy_host.call(
+            "FGDM_ApplyFactor", model=model, factor=loaded, strength=strength, start_percent=0.0, end_percent=1.0,
+            parent={"samples": parent},
+        )[0]  # fmt: skip
+
+    before = tiny.sample(tiny.model)
+    found = tiny.sample(applied(recorded))
+    x, t, prompts, out = calls[0]
+    assert len(x) == 2, "with the prompt and without it"
+    seen = torch.cat([parent, torch.zeros_like(parent)])  # without the prompt it sees nothing of its parent
+    with torch.no_grad():
+        ways = [network(torch.cat([x, one], 1), t, prompts) for one in (seen, seen.flip(0))]
+    assert min(float((out - way).abs().max()) for way in ways) < 1e-4 and float(out.std()) > 0.01
+    assert not torch.equal(found, before)
+    assert torch.equal(tiny.sample(tiny.model), before), "a plain run afterwards is the plain run before"
+    assert torch.equal(tiny.sample(applied(tiny.model, 0.0)), before)
+    with pytest.raises(Exception, match="strength: 0.5, but .* a network of its own"):
+        applied(tiny.model, 0.5)
+
+
+def test_a_factor_with_a_network_of_its_own_is_a_variable_of_a_graph(
+    comfy_host, tiny, factor, net, below, setup
+) -> None:
+    loaded = below[0]
+    seg = setup.variable("segmentation", factor=factor, seed=3)
+    deep = setup.variable("depth", factor=loaded, seed=4)
+    chain = setup.run(setup.graph(seg, deep), "sequential")
+    apply = comfy_host.engine("comfyui_fgdm.host.models.apply").apply_factor
+    model = apply(tiny.model, loaded, parents={"segmentation": chain["segmentation"]})
+    expected = comfy_host.call(
+        "KSampler", model=model, seed=4, steps=3, cfg=deep.cfg, sampler_name="euler", scheduler="normal", denoise=1.0,
+        positive=deep.positive, negative=deep.negative, latent_image=deep.latent,
+    )[0]["samples"]  # fmt: skip
+    assert torch.equal(chain["depth"], expected)
+    both = setup.run(setup.graph(seg, deep))
+    assert torch.equal(both["segmentation"], chain["segmentation"]) and both["depth"].isfinite().all()
+    assert not torch.equal(both["depth"], chain["depth"]), "jointly it sees its parent in the making"
+    controlled = setup.variable("depth", factor=loaded, controls=(setup.graphs.Control(net, "segmentation"),))
+    with pytest.raises(Exception, match="a network of its own, which no ControlNet fits"):
+        setup.run(setup.graph(seg, controlled))
+
+
+def test_a_factor_is_trained_from_scratch_by_the_node_and_sampled(comfy_host, tiny, written) -> None:
+    trained, _, _, file = train(
+        comfy_host, tiny, written, variable="segmentation", parents="", rank=0, distillation=0.0, steps=3, size=32,
+        network="scratch", width=64,
+    )[:4]  # fmt: skip
+    assert Path(file).parent.name.startswith("segmentation-scratch") and trained.info.kind == "unet"
+    assert (trained.spec.widths, trained.spec.in_channels) == ((64, 128, 128), 12)
+    maps = tiny.sample_maps(trained, count=2)[1]
+    assert maps.shape == (2, 64, 64, 3) and maps.isfinite().all()
+    name = comfy_host.call("FGDM_SaveFactor", factor=trained, filename="from-scratch", half=True)[0]
+    comfy_host.folder_paths.filename_list_cache.clear()
+    assert tiny.load(name).spec == trained.spec
+    with pytest.raises(Exception, match=r"factor\.rank: a factor from scratch has a network of its own"):
+        train(comfy_host, tiny, written, network="scratch", distillation=0.0)

@@ -154,7 +154,7 @@ def test_wrong_weights_inside_a_factor_are_named(tmp_path: Path, module: TimeAda
         ('{"variable": "x"}', "base_family"),
         ('{"variable": "", "base_family": "x"}', "that is not empty"),
         ('{"variable": 5, "base_family": "x"}', "variable must be a text"),
-        ('{"variable": "x", "base_family": "x", "kind": "magic"}', "kind must be 'adapter' or"),
+        ('{"variable": "x", "base_family": "x", "kind": "magic"}', "kind must be one of adapter, time_adapter, unet"),
         ('{"variable": "x", "base_family": "x", "classes": [500]}', "500"),
         ('{"variable": "x", "base_family": "x", "classes": [0.5]}', "classes"),
         ('{"variable": "x", "base_family": "x", "classes": 7}', "classes"),

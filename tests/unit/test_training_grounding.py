@@ -12,6 +12,7 @@ from comfyui_fgdm.maps import palettes
 from comfyui_fgdm.maps.reader import COCO_MAPS
 from comfyui_fgdm.training import grounding, recipe, run
 from comfyui_fgdm.training.recipe import RecipeError
+from tools import toy_recipe
 from tools.toy_folder import DOG, GRASS, write_maps
 
 LIGHT = next(label.index for label in palettes.COCO.labels if label.name == "traffic light")
@@ -61,22 +62,9 @@ def test_names_beyond_the_prompt_s_length_are_left_out(base: TinyBackbone) -> No
 
 
 def recipe_of(place: Path, factor: dict, grounded: float) -> recipe.TrainingRecipe:
-    return recipe.parse(
-        {
-            "output": f"out-{grounded}",
-            "factor": factor,
-            "data": {"folder": "data", "size": 64, "held_out": 0.2},
-            "training": {
-                "steps": 10,
-                "batch": 4,
-                "lr": 3e-3,
-                "warmup": 2,
-                "precision": "float32",
-                "grounding": grounded,
-            },
-            "watch": {"log_every": 1, "validate_every": 100, "sample_every": 100},
-        },
-        place,
+    training = {"steps": 10, "lr": 3e-3, "warmup": 2, "grounding": grounded}
+    return toy_recipe.recipe_of(
+        place, factor={"rank": 0, **factor}, training=training, watch=toy_recipe.quiet(log_every=1)
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,9 @@ from comfyui_fgdm.training.factor import Batch, FactorNetwork, FactorSettings, l
 from comfyui_fgdm.training.image_factor import ImageFactorNetwork, ImageFactorSettings
 from comfyui_fgdm.training.readers.sources import FolderError
 from comfyui_fgdm.training.recipe import RecipeError
+from tools import toy_recipe
 from tools.toy_folder import write_maps
+from tools.toy_recipe import quiet
 
 SHIPPED = export.files()
 SMALL = {
@@ -32,12 +35,7 @@ JOINT = {
     "start": str(SHIPPED.factor("segmentation")),
     "image_factor": str(SHIPPED.control("segmentation")),
 }
-
-
-def recipe_of(place: Path, **changes: dict) -> recipe.TrainingRecipe:
-    """SMALL with other values in some sections, for the data in place/data and runs in place/out."""
-    sections = {name: {**values, **changes.get(name, {})} for name, values in SMALL.items()}
-    return recipe.parse({**sections, "output": "out"}, place)
+recipe_of = partial(toy_recipe.recipe_of, sections=SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -131,11 +129,6 @@ def test_a_hint_is_the_map_of_the_same_view_as_the_picture(place: Path, base: Ti
     apart = [float((one - other).abs().mean()) for one, other in zip(shown, batch.hint, strict=True)]
     mirrored = [float((one - other.flip(2)).abs().mean()) for one, other in zip(shown, batch.hint, strict=True)]
     assert max(apart) < 0.06 < 0.12 < sum(mirrored) / 12, "but for what the autoencoder loses"
-
-
-def quiet(**changes: int) -> dict:
-    """Of [watch]: nothing on the way."""
-    return dict.fromkeys(("validate_every", "sample_every", "save_every"), 1000) | changes
 
 
 def test_one_picture_is_learned_by_heart(tmp_path: Path, base: TinyBackbone) -> None:

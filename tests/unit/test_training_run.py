@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -15,33 +16,15 @@ import torch
 
 from comfyui_fgdm.__main__ import main
 from comfyui_fgdm.factors import files
+from comfyui_fgdm.iconworld.family import export
 from comfyui_fgdm.iconworld.family.backbone import TinyBackbone
-from comfyui_fgdm.training import loop, plot, recipe, run
+from comfyui_fgdm.training import init, loop, plot, recipe, run
 from comfyui_fgdm.training.recipe import RecipeError
 from tools.toy_folder import write_maps
+from tools.toy_recipe import quiet, recipe_of
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = {
-    "factor": {"variable": "segmentation", "rank": 4},
-    "data": {"folder": "data", "size": 64, "held_out": 0.2},
-    "training": {"steps": 12, "batch": 4, "lr": 2e-3, "warmup": 4, "precision": "float32"},
-    "watch": {
-        "log_every": 4,
-        "validate_every": 6,
-        "sample_every": 12,
-        "save_every": 4,
-        "samples": 2,
-        "sample_steps": 2,
-    },
-}
-
-
-def recipe_of(place: Path, **changes: dict) -> recipe.TrainingRecipe:
-    """SMALL with other values in some sections, for the data in place/data and runs in place/out."""
-    sections = {**SMALL, "output": "out"}
-    for name, values in changes.items():
-        sections[name] = {**sections[name], **values}
-    return recipe.parse(sections, place)
+SHIPPED = export.files()
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +116,7 @@ def test_one_example_is_learned_by_heart(tmp_path: Path, base: TinyBackbone) -> 
         factor={"rank": 16},
         data={"flip": False, "held_out": 0.5},
         training={"steps": 80, "batch": 4, "lr": 6e-3, "warmup": 5, "ema": 0.9, "caption_dropout": 0.0},
-        watch={"validate_every": 1000, "sample_every": 1000, "save_every": 1000},
+        watch=quiet(),
     )
     current = run.Run(wanted, base, tmp_path / "run")
     batch = next(current.data.validation(1))
@@ -256,6 +239,49 @@ def test_init_writes_a_recipe_that_trains(tmp_path: Path, capsys) -> None:
     (tmp_path / "photos" / "image").mkdir(parents=True)
     assert main(["train", "init", str(tmp_path / "photos"), "--to", str(tmp_path / "b.toml")]) == 1
     assert "named for a variable" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("trains", "options", "expected"),
+    [
+        ("scratch", ["--variable", "depth"], {"parents": ("segmentation",), "width": 64, "rank": 0}),
+        ("image_factor", [], {"variable": "segmentation", "parents": (), "rank": 0}),
+        ("joint", [], {"start": SHIPPED.factor("segmentation"), "image_factor": SHIPPED.control("segmentation")}),
+        ("joint", ["--variable", "depth"], {"start": SHIPPED.factor("depth"), "parents": ("segmentation",)}),
+        ("factor", ["--start", str(SHIPPED.factor("segmentation"))], {"start": SHIPPED.factor("segmentation")}),
+    ],
+)
+def test_init_writes_a_recipe_for_all_that_can_be_trained(
+    tmp_path: Path, base: TinyBackbone, trains: str, options: list[str], expected: dict
+) -> None:
+    write_maps(tmp_path / "data", 4)
+    file = tmp_path / "recipe.toml"
+    assert main(["train", "init", str(tmp_path / "data"), "--trains", trains, *options, "--to", str(file)]) == 0
+    wanted = recipe.read(file)
+    found = {key: getattr(wanted.factor, key) for key in expected}
+    assert wanted.factor.trains == trains and found == expected
+    assert ("image" in wanted.variables) == (trains in ("image_factor", "joint"))
+    small = {"data": {**vars(wanted.data), "size": 32}, "training": {**vars(wanted.training), "precision": "float32"}}
+    sections = {name: type(getattr(wanted, name))(**values) for name, values in small.items()}
+    current = run.Run(dataclasses.replace(wanted, output=tmp_path / "out", **sections), base, tmp_path / "run")
+    assert current.loss(0, torch.Generator().manual_seed(0))[0].isfinite()
+
+
+def test_init_says_which_files_are_missing(tmp_path: Path, capsys) -> None:
+    write_maps(tmp_path / "data", 4)
+    to = ["--to", str(tmp_path / "r.toml")]
+    for options, words in (
+        (["--trains", "image_factor", "--start", str(SHIPPED.factor("depth"))], "no ControlNet"),
+        (["--start", str(SHIPPED.control("depth"))], "no FG-DM adapter"),
+        (["--start", str(tmp_path / "none.safetensors")], "none.safetensors"),
+        (["--image-factor", str(SHIPPED.control("depth"))], "--image-factor is for --trains joint"),
+    ):
+        assert main(["train", "init", str(tmp_path / "data"), *options, *to]) == 1
+        assert words in capsys.readouterr().err
+    wishes = init.Wishes(tmp_path / "data", tmp_path / "r.toml", recipe.Trains.JOINT)
+    with pytest.raises(RecipeError, match="joint goes on from two files: name a trained factor with --start"):
+        init.write(wishes, {}, lambda variable: None)
+    assert not (tmp_path / "r.toml").exists()
 
 
 def test_the_loss_plot_shows_this_run(tmp_path: Path) -> None:

@@ -16,35 +16,15 @@ from comfyui_fgdm.maps import palettes
 from comfyui_fgdm.maps.reader import COCO_MAPS, reader
 from comfyui_fgdm.training import extras, loop, recipe, run, watching
 from comfyui_fgdm.training.processes import ALONE, Processes
+from tools import toy_recipe
 from tools.toy_folder import DOG, GRASS, write_maps
 
 ROOT = Path(__file__).resolve().parents[2]
-RECIPE = """\
-output = "{output}"
-[factor]
-variable = "segmentation"
-rank = 4
-[data]
-folder = "data"
-size = 64
-held_out = 0.2
-[training]
-steps = {steps}
-batch = 2
-accumulate = 2
-lr = 2e-3
-warmup = 2
-precision = "{precision}"
-seed = 9223372036854775807
-[watch]
-log_every = 2
-validate_every = 4
-sample_every = {steps}
-samples = 2
-recall = 2
-sample_steps = 2
-tensorboard = {tensorboard}
-"""
+SMALL = toy_recipe.merged(
+    toy_recipe.FACTOR,
+    training={"batch": 2, "accumulate": 2, "warmup": 2, "seed": 2**63 - 1},
+    watch={"log_every": 2, "validate_every": 4, "save_every": 500, "recall": 2},
+)
 
 
 @pytest.fixture(scope="module")
@@ -60,11 +40,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def written(place: Path, output: str, steps: int = 4, precision: str = "float32", tensorboard: bool = False) -> Path:
-    file = place / f"{output}.toml"
-    file.write_text(
-        RECIPE.format(output=output, steps=steps, precision=precision, tensorboard=str(tensorboard).lower())
+    sections = toy_recipe.merged(
+        SMALL,
+        training={"steps": steps, "precision": precision},
+        watch={"sample_every": steps, "tensorboard": tensorboard},
     )
-    return file
+    return toy_recipe.write(place / f"{output}.toml", output, sections)
 
 
 def run_of(file: Path, base: TinyBackbone, processes: Processes = ALONE) -> run.Run:

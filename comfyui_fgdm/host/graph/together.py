@@ -95,7 +95,7 @@ def _plain(part: Part) -> bool:
         len(entries) == 2
         and all(entry.get(key) is None for entry in entries for key in _SPECIAL)
         and all(entry.get("strength", 1.0) == 1.0 for entry in entries)
-        and not (part.wrapper is not None and part.wrapper.low_rank)
+        and not (part.wrapper is not None and (part.wrapper.low_rank or part.wrapper.own))
     )
 
 

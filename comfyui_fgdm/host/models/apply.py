@@ -11,9 +11,11 @@ import torch
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 
 from ...factors.files import AdapterKind
+from ...factors.unet import UNetConfig
 from . import lowrank
 from .factor import Factor
 from .features import KEY, PARENTS, FactorWrapper, note_whole
+from .own_network import OwnNetworkWrapper
 
 __all__ = ["KEY", "PARENTS", "FactorMismatchError", "FactorWrapper", "apply_factor", "check_fit", "name_parents"]
 
@@ -36,7 +38,8 @@ def apply_factor(
 ):
     """A clone of ``model`` whose UNet carries the factor; ``model`` itself is left as it is.
 
-    strength:  multiplies the features and the low-rank deltas; 0 gives the plain model bit for bit.
+    strength:  multiplies the features and the low-rank deltas; 0 gives the plain model bit for bit. A factor with a network of
+        its own takes the UNet's place, and takes 1 or 0 alone.
     start_percent, end_percent:  part of the noise schedule in which the features are added, 0..1
         as in core's ControlNet nodes, read from the model's schedule now. Low-rank deltas,
         where a file has them, hold for all steps.
@@ -52,6 +55,11 @@ def apply_factor(
         raise ValueError(
             f"start_percent {start_percent:g} and end_percent {end_percent:g}: give 0 <= start <= end <= 1, "
             "for example 0 and 1 for all steps."
+        )
+    own = isinstance(factor.spec, UNetConfig)
+    if own and strength not in (0.0, 1.0):
+        raise ValueError(
+            f"strength: {strength:g}, but {factor.name!r} has a network of its own, which takes the model's place: give 1 or 0."
         )
     blocks = check_fit(model, factor)
     if any(applied.name == factor.name for applied in applied_to(model)):
@@ -74,7 +82,10 @@ def apply_factor(
         sigma_range = (sampling.percent_to_sigma(start_percent), sampling.percent_to_sigma(end_percent))
     process = model.model.process_latent_in
     values = {name: process(value) for name, value in (parents or {}).items()}
-    wrapper = FactorWrapper(factor, blocks, strength, sigma_range, values, on_the_fly)
+    if own:
+        wrapper = OwnNetworkWrapper(factor, sigma_range, values)
+    else:
+        wrapper = FactorWrapper(factor, blocks, strength, sigma_range, values, on_the_fly)
     kinds = comfy.patcher_extension.WrappersMP
     patched.add_wrapper_with_key(kinds.DIFFUSION_MODEL, KEY, wrapper)
     if not patched.get_wrappers(kinds.CALC_COND_BATCH, KEY):
@@ -120,7 +131,8 @@ def name_parents(factor: Factor, latents: Sequence[dict | None]) -> dict[str, to
 
 
 def check_fit(model, factor: Factor) -> list[int]:
-    """Ids of the input blocks that take the features, one a level. Raises FactorMismatchError."""
+    """Ids of the input blocks that take the features, one a level; none for a factor with a network of its own. Raises
+    FactorMismatchError."""
     unet = model.get_model_object("diffusion_model")
     family = factor.info.base_family
     what = f"factor: {factor.name!r} was trained on {family}"
@@ -129,17 +141,21 @@ def check_fit(model, factor: Factor) -> list[int]:
             f"{what}, a Stable-Diffusion-shaped UNet, but 'model' is a {type(unet).__name__}. "
             f"Load a checkpoint of the family {family}."
         )
-    spec, blocks, widths = factor.spec, *level_ends(unet)
-    wrong = []
-    if tuple(spec.widths) != widths:
-        wrong.append(f"level widths {list(spec.widths)} against {list(widths)} of the model")
-    count = len(factor.info.parents)
-    readable = [n * unet.in_channels for n in ((count, count + 1) if count else (1,))]
-    if spec.in_channels not in readable:
-        wrong.append(f"{spec.in_channels} latent channels against {unet.in_channels} of the model")
-    if spec.kind is AdapterKind.TIME and spec.emb_channels != 4 * unet.model_channels:
-        wrong.append(f"a time embedding of {spec.emb_channels} against {4 * unet.model_channels} of the model")
+    spec, blocks, widths, wrong = factor.spec, *level_ends(unet), []
     width, own = TEXT_WIDTHS.get(family), model.model.model_config.unet_config.get("context_dim")
+    if isinstance(spec, UNetConfig):
+        blocks, width = [], spec.context
+        if spec.latent != unet.in_channels:
+            wrong.append(f"{spec.latent} latent channels against {unet.in_channels} of the model")
+    else:
+        if tuple(spec.widths) != widths:
+            wrong.append(f"level widths {list(spec.widths)} against {list(widths)} of the model")
+        count = len(factor.info.parents)
+        readable = [n * unet.in_channels for n in ((count, count + 1) if count else (1,))]
+        if spec.in_channels not in readable:
+            wrong.append(f"{spec.in_channels} latent channels against {unet.in_channels} of the model")
+        if spec.kind is AdapterKind.TIME and spec.emb_channels != 4 * unet.model_channels:
+            wrong.append(f"a time embedding of {spec.emb_channels} against {4 * unet.model_channels} of the model")
     if width and own and width != own:
         wrong.append(f"a text of width {width} against {own} of the model")
     expected, found = factor.info.prediction_type, prediction_type(model)

@@ -10,21 +10,22 @@ from pathlib import Path
 
 import comfy.model_management
 import comfy.model_patcher
-import comfy.ops
 import comfy.patcher_extension
 import torch
 
 from ...factors import files
 from ...factors.info import reader_of
+from ...factors.unet import UNetConfig
 from ...maps.reader import PaletteError, Reader
 from .. import folders, own
+from . import networks
 
 
 @dataclass(frozen=True)
 class Factor:
     """One loaded factor file. Shared by every model it is applied to; never written to.
 
-    ``reader``, resolved once, reads, cleans and paints its maps. ``patcher`` wraps the adapter, so that the host loads,
+    ``reader``, resolved once, reads, cleans and paints its maps. ``patcher`` wraps the adapter (or a network of its own), so that the host loads,
     moves and counts it; ``lora`` holds the low-rank deltas of the frozen base, empty for most files. ``variants``: the same
     factor in other precisions, ``copies``: its adapter on other devices, both for as long as something uses them.
     """
@@ -33,7 +34,7 @@ class Factor:
     path: Path
     info: files.FactorInfo
     reader: Reader
-    spec: files.AdapterSpec
+    spec: files.AdapterSpec | UNetConfig
     patcher: comfy.model_patcher.ModelPatcher
     lora: Mapping[str, files.LoraPair]
     variants: MutableMapping[torch.dtype, Factor] = field(compare=False, repr=False)
@@ -97,7 +98,7 @@ def _held(
     name: str, path: Path, reader: Reader, file: files.FactorFile, dtype: torch.dtype,
     variants: MutableMapping[torch.dtype, Factor],
 ) -> Factor:  # fmt: skip
-    spec = files.detect(file.adapter, file.info.blocks)
+    spec = file.spec
     patcher = _patcher(spec, file.adapter, dtype)
     # How the host makes a second one on another device; it then tells of it.
     patcher.cached_patcher_init = (_patcher_of, (path, dtype))
@@ -112,11 +113,11 @@ def _held(
 
 def _patcher_of(path: Path, dtype: torch.dtype) -> comfy.model_patcher.ModelPatcher:
     file = files.read_file(path)
-    return _patcher(files.detect(file.adapter, file.info.blocks), file.adapter, dtype)
+    return _patcher(file.spec, file.adapter, dtype)
 
 
-def _patcher(spec: files.AdapterSpec, weights: Mapping[str, torch.Tensor], dtype: torch.dtype):
-    network = files.build(spec, ops=comfy.ops.manual_cast, dtype=dtype)
+def _patcher(spec: files.AdapterSpec | UNetConfig, weights: Mapping[str, torch.Tensor], dtype: torch.dtype):
+    network = networks.network(spec, dtype)
     patcher = comfy.model_patcher.CoreModelPatcher(
         network,
         load_device=comfy.model_management.get_torch_device(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import comfy.patcher_extension
 import torch
@@ -12,7 +12,7 @@ from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from comfy.ldm.modules.diffusionmodules.util import timestep_embedding
 
 from ...factors.conditions import Area, adapter_input, resized
-from ...factors.files import AdapterKind
+from ...factors.files import AdapterKind, AdapterSpec
 from .factor import Factor
 from .lowrank import LowRank
 from .placed import Placed
@@ -67,6 +67,16 @@ def _clipped(area: Sequence[int], size: Sequence[int]) -> Area:
     return min(height, size[0] - top), min(width, size[1] - left), top, left
 
 
+class Read(NamedTuple):
+    """What a factor's network reads. source: x, or its parents (and x), B x C x h x w. chunks: what the equal parts of the batch
+    are, 0 with the prompt and 1 without. whole, areas: what they are cut out of, and where."""
+
+    source: torch.Tensor
+    chunks: Sequence[int]
+    whole: Whole | None
+    areas: Sequence[Area | None]
+
+
 class FactorWrapper:
     """Runs the adapter on what the UNet sees and adds its features inside the UNet.
 
@@ -76,6 +86,9 @@ class FactorWrapper:
 
     All state of a call lives in that call, but for copies of parents and low-rank deltas on the device, kept for a run.
     """
+
+    own = False
+    """Whether the factor's network takes the UNet's place."""
 
     def __init__(
         self,
@@ -115,8 +128,18 @@ class FactorWrapper:
     def features(self, unet: UNetModel, x, timesteps, y, options: dict) -> dict[int, torch.Tensor]:
         """{input block: what is added to its output} for these inputs of the UNet."""
         spec, info, emb = self.factor.spec, self.factor.info, None
-        if spec.kind is AdapterKind.TIME:
+        if isinstance(spec, AdapterSpec) and spec.kind is AdapterKind.TIME:
             emb = unet_embedding(unet, x, timesteps, y, options)
+        seen = self.read(x, options)
+        network = self.factor.network(x.device)
+        chunks, split = seen.chunks, info.null_condition and info.parents and len(set(seen.chunks)) > 1
+        once = not split and _alike(seen.whole, options, x, seen.areas)
+        found = _shared(network, seen.source, emb, len(chunks)) if once else network(seen.source, emb)
+        return {b: f if self.strength == 1.0 else self.strength * f for b, f in zip(self.blocks, found, strict=True)}
+
+    def read(self, x, options: dict) -> Read:
+        """What the factor's network reads for these inputs of the UNet."""
+        spec, info = self.factor.spec, self.factor.info
         chunks = options.get("cond_or_uncond") or (0,)
         whole: Whole | None = options.get(WHOLE)
         areas = whole.areas_of(options.get("uuids", ()), len(chunks)) if whole else [None] * len(chunks)
@@ -125,10 +148,7 @@ class FactorWrapper:
             values = {name: _in_window(value, whole) for name, value in values.items()}
         size = whole.shape[1:] if whole else None
         source = adapter_input(x, info.parents, values, spec.in_channels, chunks, info.null_condition, size, areas)
-        network = self.factor.network(x.device)
-        once = _alike(whole, options, x, areas) and not (info.null_condition and info.parents and len(set(chunks)) > 1)
-        found = _shared(network, source, emb, len(chunks)) if once else network(source, emb)
-        return {b: f if self.strength == 1.0 else self.strength * f for b, f in zip(self.blocks, found, strict=True)}
+        return Read(source, chunks, whole, areas)
 
 
 def _in_window(value: torch.Tensor, whole: Whole) -> torch.Tensor:

@@ -10,11 +10,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from ...factors.unet_layers import Transformer
 from ...training.attention import AttentionMaps
 from ...training.backbone import BaseFacts, Control, Residuals
 from . import export, shipped, text
 from .autoencoder import PATCH, decoder_from, encoder_from
-from .blocks import Transformer
 from .networks import UNET, ControlNet, UNetConfig
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from .blocks import attended
+from ...factors.unet_layers import attended
 from .text import LENGTH
 
 

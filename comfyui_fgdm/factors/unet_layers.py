@@ -1,14 +1,25 @@
-"""The layers that the tiny family's UNet and ControlNet are made of, named as in Stable Diffusion 1.x checkpoints."""
+"""The layers of small UNets and ControlNets, named as in Stable Diffusion 1.x checkpoints; and where their attention is kept."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...training.attention import AttentionMaps
+
+@dataclass
+class AttentionMaps:
+    """What one call of a UNet attended to, layer by layer: softmax over the last axis, mean of the heads.
+
+    cross: B x queries x tokens. own: B x queries x queries (self-attention); None: not wanted, and not kept.
+    Queries are the cells of a square latent, row by row. Gradients stay attached.
+    """
+
+    cross: list[Tensor] = field(default_factory=list)
+    own: list[Tensor] | None = None
 
 
 def zeroed(layer: nn.Conv2d) -> nn.Conv2d:
