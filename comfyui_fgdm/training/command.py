@@ -85,7 +85,7 @@ def _init(options: argparse.Namespace, backbones: init.Backbones, shipped: init.
     print(f"train: wrote {options.to}; look through it, then: python -m comfyui_fgdm train {options.to}")
 
 
-def _train(options: argparse.Namespace, backbones: init.Backbones, shipped: init.Shipped) -> None:
+def _train(options: argparse.Namespace, backbones: init.Backbones) -> None:
     wanted = recipe.read(Path(options.recipe))
     team = processes.launched()
     place = team.said_by_first(run.run_folder(wanted, options.new))
