@@ -36,10 +36,12 @@ class FGDMExtension(ComfyExtension):
         from .graph_variables import GraphFactor, GraphGiven, GraphImage
         from .inversion_files import LoadInversion, SaveInversion
         from .invert import Invert
+        from .judge import Judge
         from .load_embedded import LoadEmbedded, LoadEmbeddedImageFactor
         from .load_factor import LoadFactor
         from .load_pictures import LoadPictures
         from .objects import Objects
+        from .objects_by_model import ObjectsByModel
         from .regions import DeleteRegion, PasteRegion, TransformRegion
         from .sample_maps import SampleMaps
         from .save_factor import SaveFactor
@@ -55,6 +57,7 @@ class FGDMExtension(ComfyExtension):
             GraphFactor, GraphImage, GraphGiven, GraphControl, GraphGuider, GraphResult,
             ChooseMap, EditMap, EditByWords, TransformRegion, DeleteRegion, PasteRegion, ChangeClass, DrawOnMap, CompareMaps,
             Invert, Concepts, EditByText, FinishMap, SaveInversion, LoadInversion,
+            Judge, ObjectsByModel,
             LoadPictures, WriteExamples, TrainFactor, SaveFactor, TrainImageFactor, TrainJoint,
         ]  # fmt: skip
 

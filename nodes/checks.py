@@ -84,6 +84,8 @@ def _carries(kind: str, value: Any) -> bool:
         return isinstance(value, list) and all(
             isinstance(entry, (list, tuple)) and len(entry) == 2 and isinstance(entry[1], dict) for entry in value
         )
+    if kind == "BOUNDING_BOX":  # core's boxes travel as lists of dicts
+        return isinstance(value, (list, dict))
     return not isinstance(value, PLAIN)
 
 

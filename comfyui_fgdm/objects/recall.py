@@ -21,6 +21,9 @@ from ..sampling import search
 from ..sampling.noise import SEED_MODULUS
 from .query import ObjectItem, ObjectQuery, ObjectsError, summary
 
+MAPS = "colours of the maps"
+"""What scores maps: no model, their colours are read as classes."""
+
 HELD = (
     "an object is held if its area after the erosion is at least the least area; with a count, if at least so many connected "
     "regions are, each by that rule; one to be absent, if it is not there and what it needs is"
@@ -186,6 +189,7 @@ def to_json(
         maps.append(entry)
     return {
         "objects": [_asked(item) for item in query.items],
+        "instrument": MAPS,
         "held": HELD,
         "palette": query.palette.name,
         "summary": summary(query),

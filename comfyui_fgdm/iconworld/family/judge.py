@@ -27,7 +27,7 @@ class _Double(nn.Sequential):
 
 
 class Judge(nn.Module):
-    """A U-Net: pictures B x 3 x H x W in 0..1 -> class scores B x K x H x W; H and W multiples of 16."""
+    """A U-Net: pictures B x 3 x H x W in 0..1 -> class scores B x K x H x W; H and W multiples of 32."""
 
     def __init__(self, classes: int, widths: tuple[int, ...] = (16, 32, 64, 96, 128)) -> None:
         super().__init__()
