@@ -1,6 +1,6 @@
 """Edit Map: a map with the edits of a recipe, which the editor in the browser writes."""
 
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 
 from .checks import checked
 from .decode_map import OF_THE_FACTOR
@@ -83,5 +83,6 @@ class EditMap(io.ComfyNode):
         result = edit_maps(map, given, lambda entry: send("fgdm_edit", {"fgdm_edit": [entry]}, cls))
         outcome = result.outcome
         show_text(outcome.summary, cls)
-        # No preview of the host's: the editor's widget on the node shows the edited map, at once when edits are made.
-        return io.NodeOutput(outcome.maps, outcome.changed, result.json, ui={"fgdm_edit": [result.entry]})
+        # No preview of the host's for what the editor's widget on the node shows, at once when edits are made.
+        shown = ui.PreviewImage(outcome.maps, cls=cls) if result.entry is None else {"fgdm_edit": [result.entry]}
+        return io.NodeOutput(outcome.maps, outcome.changed, result.json, ui=shown)

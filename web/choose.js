@@ -6,7 +6,8 @@ import { nodeOf } from './execution_ids.mjs'
 const TYPE = 'FGDM_ChooseMap'
 const TEXTS = {
   en: { empty: 'Run to see the candidates', best: 'best', missing: 'without', map: 'map' },
-  zh: { empty: '运行后显示候选图谱', best: '最佳', missing: '缺少', map: '图谱' }
+  // Chinese, escaped: sources are plain ASCII
+  zh: { empty: '\u8fd0\u884c\u540e\u663e\u793a\u5019\u9009\u56fe\u8c31', best: '\u6700\u4f73', missing: '\u7f3a\u5c11', map: '\u56fe\u8c31' }
 }
 const STYLE = `
 .fgdm-strip { display: flex; flex-wrap: wrap; gap: 4px; align-content: flex-start; overflow: auto; padding: 4px; box-sizing: border-box;
@@ -58,7 +59,7 @@ function mark(node) {
 
 function caption(entry, index) {
   const said = texts()
-  const lines = [element('span', { textContent: entry.recall ? `${index + 1} · ${Math.round(100 * entry.recall[index])} %` : `${index + 1}` })]
+  const lines = [element('span', { textContent: entry.recall ? `${index + 1} \u00b7 ${Math.round(100 * entry.recall[index])} %` : `${index + 1}` })]
   if (entry.missing[index]?.length) lines.push(element('small', { textContent: `${said.missing} ${entry.missing[index].join(', ')}` }))
   return lines
 }

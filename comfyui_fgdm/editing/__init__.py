@@ -53,6 +53,23 @@ paint       png, id?                                       a picture of class in
                                                            size of ``map`` from ComfyUI's input folder
 ==========  =============================================  ==============================================================
 
+Depth maps and sketches ("variable": "depth" or "sketch") hold levels from 0 to 255 in place of classes: nearness, or the strength of
+a line. Of the operations above they have transform, duplicate, delete, order, stroke, line, rectangle, ellipse and polygon, with
+``value`` in place of ``class`` (in a sketch it may be left out: a full line), and:
+
+==========  =============================================  ==============================================================
+operation   keys (? may be left out)                       what it does
+==========  =============================================  ==============================================================
+lift        id, at? or within?, tolerance?, fill?          makes a layer of the connected region of levels within ``tolerance`` (10) of
+                                                           that at the point, or of what the outline holds; fill: a level
+shift       by, target?                                    depth: brings a layer, or the whole map, nearer by so many levels (farther,
+                                                           below 0)
+gradient    from, to, values, within?, id?                 depth: levels that change evenly from one point to another
+erase       size, points, id?                              sketch: takes lines away with a round brush
+text        text, at, size, value?, font?, rotate?, id?    sketch: writes; ``at`` is the left upper corner, ``size`` the height in pixels,
+                                                           ``font`` a font file in ComfyUI's input folder (without: Pillow's own)
+==========  =============================================  ==============================================================
+
 A class is its name in the palette, or its index. What is drawn becomes a layer in front; with an id it can be a target. An
 operation whose target is not there any more (its region was not found) is left out, as are those that need it in
 turn, and the report says so; the others go on. A recipe that is wrong in itself is refused as a whole: an unknown

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ..maps.palette_file import Palette
+from . import depth, sketch
 from .keys import RecipeError, Scale
 from .recipe import Operation, Table, rescale
 from .regions import Gone
@@ -54,6 +56,27 @@ def edit_labels(
     names = {label.index: label.name for label in palette.labels}
     moved = tuple({**one, "class": ", ".join(names[k] for k in one["class"])} for one in edited.moved)
     return Edited(edited.values.astype(labels.dtype), edited.applied, edited.skipped, moved)
+
+
+TABLES: Mapping[str, Table] = {"segmentation": TABLE, "depth": depth.TABLE, "sketch": sketch.TABLE}
+"""Operations by variable."""
+
+
+def edit_levels(
+    levels: np.ndarray,
+    operations: Sequence[Operation],
+    variable: str,
+    *,
+    scale: Scale = (1.0, 1.0),
+    font: Callable[[str, float], Any] | None = None,
+    tick: Callable[[int], None] | None = None,
+) -> Edited:
+    """Apply operations of a depth or sketch recipe to a map of levels, uint8 [H, W]; see ``edit_labels``. font: gives a Pillow font
+    by the name of its file and a size."""
+    scene = Scene(levels.astype(np.int16), font=font)
+    edited = run(scene, operations, TABLES[variable], scale, tick)
+    moved = tuple({key: value for key, value in one.items() if key != "class"} for one in edited.moved)
+    return Edited(edited.values.astype(levels.dtype), edited.applied, edited.skipped, moved)
 
 
 def run(

@@ -62,7 +62,7 @@ SAY = (
 
 def sentences(text: str) -> list[str]:
     """The sentences of a text, in lower case, each with one verb."""
-    text = text.lower().replace("’", "'").replace("%", " percent ")
+    text = text.lower().replace("\u2019", "'").replace("%", " percent ")
     text = re.sub(r"\b(?:please|now|also|just|and then)\b", " ", text)
     parts = re.split(r"[;!?\n]+|\.(?=\s|$)|\bthen\b", text)
     parts = [one for part in parts for one in re.split(rf",?\s+and\s+(?={_VERBS}\b)|,\s*(?=(?:{_VERBS})\b)", part)]
@@ -98,7 +98,7 @@ RULES = (  # (name of the rule, pattern of the whole sentence), the first that f
     ("flip", rf"(?:flip|mirror)(?: (?P<how1>horizontally|vertically|upside down))? {_X}(?: (?P<how2>horizontally|vertically|upside down|left to right|top to bottom))?"),
     ("rotate", rf"(?:turn|flip|rotate) {_X} (?P<upside>upside down)"),
     ("flip", rf"turn {_X} (?:a)?round"),
-    ("rotate", rf"(?:rotate|turn) {_X}(?: by)? (?P<degrees>\d+(?:\.\d+)?)(?: degrees|°)?(?: (?P<sense>clockwise|counter-?clockwise|anti-?clockwise|(?:to the )?left|(?:to the )?right))?"),
+    ("rotate", rf"(?:rotate|turn) {_X}(?: by)? (?P<degrees>\d+(?:\.\d+)?)(?: degrees|\u00b0)?(?: (?P<sense>clockwise|counter-?clockwise|anti-?clockwise|(?:to the )?left|(?:to the )?right))?"),
     ("rotate", rf"rotate {_X}(?P<degrees>)(?: (?P<sense>clockwise|counter-?clockwise|anti-?clockwise|(?:to the )?left|(?:to the )?right))?"),
     ("reclass", rf"(?:change|turn|convert|transform|replace|swap|recolou?r) {_X} (?:in)?to {_C}"),
     ("reclass", rf"(?:replace|swap|exchange|change|recolou?r) {_X} (?:with|by|as|for) {_C}"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -117,20 +118,21 @@ def common(one: Box, other: Box) -> Box | None:
 
 @dataclass(eq=False)
 class Scene:
-    """given: the labels that came in, int16 [H, W]. void: label of pixels of no class; things: labels of countable
+    """given: the labels that came in, int16 [H, W]. void: label of pixels of no class, if there is one; things: labels of countable
     objects; mirrored: of each label, what it is in a mirror. second: another map's labels, of any size. load: gives a
-    picture of labels, int16 [h, w] with NOTHING, by the name of its file.
+    picture of labels, int16 [h, w] with NOTHING, by the name of its file; font: a Pillow font by the name of its file and its size.
 
     ground: a copy of what was given, which operations change. layers: back to front. made: those that can be found, as
     they were made, by id. gone: of each id that is not there any more, why.
     """
 
     given: np.ndarray
-    void: int = 0
+    void: int | None = None
     things: frozenset[int] = frozenset()
     mirrored: np.ndarray | None = None
     second: np.ndarray | None = None
     load: Callable[[str], np.ndarray] | None = None
+    font: Callable[[str, float], Any] | None = None
     most_work: float = MOST_WORK
     ground: np.ndarray = field(init=False)
     layers: list[Layer] = field(init=False, default_factory=list)
@@ -144,7 +146,7 @@ class Scene:
         self._pixels = 0
         self._work = 0
         self.usable = np.ones(MAX_LABELS, dtype=bool)  # labels that may close a hole
-        self.usable[[self.void, *self.things]] = False
+        self.usable[[*self.things, *([] if self.void is None else [self.void])]] = False
 
     @property
     def size(self) -> tuple[int, int]:

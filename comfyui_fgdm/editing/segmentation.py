@@ -30,7 +30,7 @@ def lift(
     take, bool [H, W]; recipes have no such key."""
     shape = regions.pick(scene.ground, label, at, within, mask)
     layer = from_shape(id, shape, scene.ground)
-    regions.close(scene.ground, shape, fill, scene.usable, scene.void)
+    regions.close(scene.ground, shape, fill, scene.usable, scene.void or 0)
     scene.add(layer)
 
 
@@ -127,7 +127,7 @@ def background(scene: Scene, label: int | None = None, source: str | None = None
         behind = _second(scene).copy()
         things = np.isin(behind, list(scene.things))
         if things.any():
-            regions.close(behind, shapes.tight(0, 0, things), None, scene.usable, scene.void)
+            regions.close(behind, shapes.tight(0, 0, things), None, scene.usable, scene.void or 0)
         whole = np.empty_like(scene.ground)
         Layer(None, behind, _onto(scene, behind)).paint(whole, scene.window)
         scene.ground[stuff] = whole[stuff]

@@ -14,7 +14,7 @@ from ..editing import recipe
 from ..editing.keys import RecipeError
 from ..editing.segmentation import TABLE
 from ..objects.words import ObjectQuery
-from . import indexed
+from . import indexed, value_editing
 from .editing import OpenMaps, Outcome, check_objects, compared, edit, open_maps
 from .models.factor import Factor
 from .reading import pictures_of
@@ -44,11 +44,12 @@ class EditInputs:
 
 @dataclass(frozen=True)
 class EditResult:
-    """outcome: the edited maps. json: the report as text. entry: for the editor."""
+    """outcome: the edited maps. json: the report as text. entry: for the editor in the browser, which edits segmentation maps; None
+    for others."""
 
     outcome: Outcome
     json: str
-    entry: dict
+    entry: dict | None
 
 
 def edit_maps(maps: torch.Tensor, given: EditInputs, tell: Callable[[dict], None] = lambda entry: None) -> EditResult:
@@ -57,6 +58,9 @@ def edit_maps(maps: torch.Tensor, given: EditInputs, tell: Callable[[dict], None
     tell: is given the entry for the editor if the recipe cannot be applied, before the error is raised. RecipeError as in
     ``editing``, and if the map has changed since and ``when_changed`` is ASK. NotAMapError for pictures that are no maps.
     """
+    variable = _variable(given)
+    if variable in value_editing.EDITED:
+        return _edit_values(maps, given, variable)
     opened = open_maps(maps, given.factor, given.palette)
     check_objects(given.objects, opened)
     second = None if given.second is None else opened.another(given.second, "second")
@@ -74,18 +78,48 @@ def edit_maps(maps: torch.Tensor, given: EditInputs, tell: Callable[[dict], None
     return EditResult(outcome, json.dumps(report, indent=1), entry)
 
 
-def _apply(
-    opened: OpenMaps, envelope: recipe.Envelope, when_changed: WhenChanged, second: np.ndarray | None
-) -> Outcome:
-    if envelope.operations and envelope.variable != "segmentation":
-        raise RecipeError(f"recipe: it is for {envelope.variable} maps, and these are segmentation maps.")
-    fits = envelope.fits(opened.mark)
+def _variable(given: EditInputs) -> str:
+    """Of what variable the maps are: that of the factor, else that of the recipe."""
+    if given.factor is not None:
+        return given.factor.reader.kind.name
+    try:
+        return recipe.read(given.recipe).variable
+    except RecipeError:
+        return "segmentation"
+
+
+def _ignored(envelope: recipe.Envelope, mark: recipe.MapMark, when_changed: WhenChanged) -> bool:
+    """Whether the maps pass unedited; RecipeError if the recipe is of another map and nobody said what to do then."""
+    fits = envelope.fits(mark)
     if not fits and when_changed is WhenChanged.ASK:
         raise RecipeError(
             f"recipe: the map is not the one that these {len(envelope.operations)} edits were made on. They are kept: open the "
             "editor to apply them to the new map or to start again, or set when_changed to 'apply' or 'ignore'."
         )
-    ignored = not fits and when_changed is WhenChanged.IGNORE
+    return not fits and when_changed is WhenChanged.IGNORE
+
+
+def _edit_values(maps: torch.Tensor, given: EditInputs, variable: str) -> EditResult:
+    """``edit_maps`` of maps without classes."""
+    if given.objects is not None:
+        raise ValueError(f"objects: {variable} maps have no classes, so no objects can be counted; disconnect it.")
+    envelope = recipe.read(given.recipe)
+    if envelope.operations and envelope.variable != variable:
+        raise RecipeError(f"recipe: it is for {envelope.variable} maps, and these are {variable} maps.")
+    levels = value_editing.read(maps, variable)
+    mark = recipe.mark(levels[0], variable=variable)
+    ignored = _ignored(envelope, mark, given.when_changed)
+    outcome = value_editing.edit(maps, levels, envelope, variable, ignored)
+    report = {"fits": envelope.fits(mark), "map": asdict(mark), "maps": outcome.report}
+    return EditResult(outcome, json.dumps(report, indent=1), None)
+
+
+def _apply(
+    opened: OpenMaps, envelope: recipe.Envelope, when_changed: WhenChanged, second: np.ndarray | None
+) -> Outcome:
+    if envelope.operations and envelope.variable != "segmentation":
+        raise RecipeError(f"recipe: it is for {envelope.variable} maps, and these are segmentation maps.")
+    ignored = _ignored(envelope, opened.mark, when_changed)
     operations = () if ignored else recipe.check(envelope.operations, TABLE, opened.palette)
     scale = envelope.scale(opened.mark)
     return edit(opened, lambda k, labels: operations, scale=scale, made_on=envelope.made_on, second=second)

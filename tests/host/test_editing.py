@@ -252,3 +252,34 @@ def test_chosen_maps(comfy_host, palettes, labels, maps):
     assert (entry["recall"], entry["order"][0], entry["chosen"]) == ([0, 0.5, 0], 1, 1)
     assert entry["missing"] == [["dog", "bicycle"], ["bicycle"], ["dog", "bicycle"]]
     assert len(entry["thumbs"]) == 3 and entry["thumbs"][0] == entry["thumbs"][2] != entry["thumbs"][1]
+
+
+def test_depth_maps_and_sketches_are_edited_by_recipes_of_their_own(comfy_host, tmp_path):
+    """What no operation touches keeps its value to the bit, whatever it is; fonts come from the input folder alone."""
+    depth = torch.linspace(0, 0.7, 20)[None, None, :, None].repeat(1, 8, 1, 3)
+    text = json.dumps({"version": 1, "variable": "depth", "operations": [
+        {"op": "lift", "id": "a", "within": [[2, 2], [4, 2], [4, 4], [2, 4]], "fill": 0},
+        {"op": "transform", "target": "a", "move": [10, 0]}, {"op": "shift", "target": "a", "by": 20},
+    ]})  # fmt: skip
+    edited, changed, report = edit(comfy_host, depth, text)
+    wanted = torch.zeros(1, 8, 20)
+    wanted[:, 2:5, 2:5] = wanted[:, 2:5, 12:15] = 1
+    assert torch.equal(changed, wanted)
+    assert torch.equal(edited[changed == 0], depth[changed == 0]) and not edited[0, 2:5, 2:5].any()
+    assert torch.equal((edited[0, 2:5, 12:15] * 255).round(), (depth[0, 2:5, 2:5] * 255).round() + 20)
+    mark = json.loads(report)["map"]
+    assert (mark["width"], mark["height"], mark["palette"]) == (20, 8, None)
+    with pytest.raises(ValueError, match="the map is not the one"):
+        edit(comfy_host, depth.flip(2), json.dumps({**json.loads(text), "map": mark}))
+
+    sketch = torch.zeros(1, 32, 64, 3)
+    word = {"op": "text", "text": "ab", "at": [4, 4], "size": 20}
+    written = edit(comfy_host, sketch, json.dumps({"version": 1, "variable": "sketch", "operations": [word]}))[0]
+    assert written.max() == 1 and written[:, :, 40:].sum() == 0
+    for name in ("none.ttf", "../../a.ttf", str(tmp_path / "a.ttf"), "text.png"):
+        with pytest.raises(ValueError, match=r"recipe: operation 1 \(text\): 'font': "):
+            edit(
+                comfy_host,
+                sketch,
+                json.dumps({"version": 1, "variable": "sketch", "operations": [{**word, "font": name}]}),
+            )

@@ -1,0 +1,66 @@
+"""Edit Map on depth maps and sketches: levels in place of classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import comfy.model_management
+import folder_paths
+import numpy as np
+import torch
+
+from ..editing import recipe
+from ..editing.applying import TABLES, edit_levels
+from ..editing.keys import RecipeError, said
+from ..maps import kinds
+from .editing import Outcome
+from .reading import pictures_of, to_image
+
+EDITED = ("depth", "sketch")
+FONTS = (".ttf", ".otf", ".ttc")
+
+
+def read(maps: torch.Tensor, variable: str) -> np.ndarray:
+    """Levels uint8 (B, H, W) of an IMAGE batch: nearness of depth, strength of lines of a sketch."""
+    kind = kinds.find(variable)
+    if kind is None or kind.level is None:
+        raise RecipeError(f"recipe: {variable} maps cannot be edited.")
+    return (kind.level(kind.to_values(pictures_of(maps, "map"))) * 255).round().to(torch.uint8).numpy()
+
+
+def edit(maps: torch.Tensor, levels: np.ndarray, envelope: recipe.Envelope, variable: str, ignored: bool) -> Outcome:
+    """Apply a recipe to all maps of a batch, float (B, H, W, 3); pixels that keep their level keep their value."""
+    operations = () if ignored else recipe.check(envelope.operations, TABLES[variable])
+    mark = recipe.mark(levels[0], variable=variable)
+
+    def tick(index: int) -> None:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+
+    scale = envelope.scale(mark)
+    edited = [edit_levels(one, operations, variable, scale=scale, font=_font, tick=tick) for one in levels]
+    after = np.stack([one.values for one in edited])
+    differs = torch.from_numpy(after != levels)
+    painted = torch.from_numpy(after.astype(np.float32) / 255)[..., None].expand(*after.shape, 3)
+    report = [
+        {**one.report(), "unknown": 0.0, "changed": round(float(new.float().mean()), 6)}
+        for one, new in zip(edited, differs, strict=True)
+    ]
+    pictures = torch.where(differs[..., None], painted, pictures_of(maps, "map"))
+    return Outcome(to_image(pictures), to_image(differs.float()), torch.from_numpy(after.astype(np.int64)), report)
+
+
+def _font(name: str, size: float) -> Any:
+    """A font of a file in the host's input folder; RecipeError if there is no such font there."""
+    from PIL import ImageFont
+
+    base = Path(folder_paths.get_input_directory()).resolve()
+    try:
+        file = (base / name).resolve()
+        if not file.is_relative_to(base) or Path(name).is_absolute() or file.suffix.lower() not in FONTS:
+            raise RecipeError(f"'font': {said(name)} names no font file ({', '.join(FONTS)}) in ComfyUI's input folder")
+        return ImageFont.truetype(str(file), size)
+    except (OSError, ValueError) as error:
+        if isinstance(error, RecipeError):
+            raise
+        raise RecipeError(f"'font': {said(name)} cannot be read from {base} ({error})") from None
