@@ -12,6 +12,8 @@ from . import recall
 from .judge import JudgeError, Judgement
 
 MAX_REPORT = 8_000_000
+UNKNOWN = "an unknown selector"
+"""A selector whose report does not say what it is, such as Select Best by Scores."""
 
 
 class Pairs(Enum):
@@ -56,13 +58,11 @@ def read_selector(text: str, pictures: int, pairs: Pairs = Pairs.BEST_FIRST) -> 
             f"{where}it scored {len(rows)} maps, but image has {pictures} pictures; connect the report of the maps that these "
             "pictures were made from"
         )
-    return Selector(
-        str(raw.get("instrument", "an unknown selector")), tuple(_choice(rows[k], k, where) for k in order[:pictures])
-    )
+    return Selector(str(raw.get("instrument", UNKNOWN)), tuple(_choice(rows[k], k, where) for k in order[:pictures]))
 
 
 def _choice(row: Any, place: int, where: str) -> Choice:
-    value = row.get("recall") if isinstance(row, dict) else None
+    value = row.get("recall", row.get("score")) if isinstance(row, dict) else None
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1:
         raise JudgeError(
             f"{where}map {place} has no recall from 0 to 1; connect the json output of Best of N or Sample Maps"
@@ -82,9 +82,12 @@ def _are_names(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
-def is_same(judgement: Judgement, selector: Selector | None) -> bool:
-    """Do selector and judge go by the same name? Then the judge's recall is no check on the choice."""
-    return selector is not None and selector.instrument == judgement.instrument
+def is_independent(judgement: Judgement, selector: Selector | None) -> bool | None:
+    """Do selector and judge go by different names? If not, the judge's recall is no check on the choice. None: nothing is known
+    of the selector."""
+    if selector is None or selector.instrument == UNKNOWN:
+        return None
+    return selector.instrument != judgement.instrument
 
 
 def report(judgement: Judgement, selector: Selector | None = None) -> dict[str, Any]:
@@ -109,7 +112,7 @@ def report(judgement: Judgement, selector: Selector | None = None) -> dict[str, 
         images.append(entry)
     found: dict[str, Any] = {
         "instrument": judgement.instrument,
-        "independent": None if selector is None else not is_same(judgement, selector),
+        "independent": is_independent(judgement, selector),
         "objects": list(names),
         "not_judged": [{"name": name, "why": why} for name, why in judgement.unknown],
         "held": judgement.held,
@@ -157,6 +160,6 @@ def summary(judgement: Judgement, selector: Selector | None = None) -> str:
         line += (
             f"; selector ({selector.instrument}): {sum(c.recall for c in selector.choices) / len(selector.choices):.2f}"
         )
-    if is_same(judgement, selector):
+    if is_independent(judgement, selector) is False:
         line += ". Selector and judge are the same, so this is no check on the choice: judge with another model"
     return line

@@ -25,3 +25,18 @@ def test_what_counts_and_what_does_not_is_seen_on_the_node(page: Any, renderer: 
     assert frontend.run(page) == "success"
     page.wait_for_function(f"(line) => ({TEXTS})().includes(line)", arg=line, timeout=30_000)
     page.get_by_text(line, exact=False).first.wait_for(state="visible", timeout=30_000)
+    if renderer == "nodes2":
+        check_settings(page)
+
+
+def check_settings(page: Any) -> None:
+    """The endpoint of a language model can be set in the front end, is empty until then, and is kept by the server."""
+    kept = page.evaluate("""async () => {
+      const settings = app.extensionManager.setting
+      const before = ['url', 'model', 'key'].map((key) => settings.get(`fgdm.llm.${key}`))
+      await settings.set('fgdm.llm.model', 'small')
+      const kept = await (await app.api.fetchApi('/settings')).json()
+      await settings.set('fgdm.llm.model', '')
+      return [...before, kept['fgdm.llm.model']]
+    }""")
+    assert kept == ["", "", "", "small"]

@@ -170,6 +170,9 @@ def test_reports_that_are_none() -> None:
         verdict.report(judgement, read_selector(text, 1))
     bare = read_selector('{"maps": [{"recall": 0.5}]}', 1)
     assert verdict.report(judgement, bare)["images"][0]["selector"]["recall_of_the_same"] is None
+    assert verdict.report(judgement, bare)["independent"] is None, "who chose is not known"
+    scored = read_selector('{"images": [{"score": 0.25}, {"score": 0.75}], "best": [1, 0]}', 1)
+    assert scored.choices[0].recall == 0.75, "the report of Select Best by Scores"
 
 
 def test_the_table_shows_what_is_told_apart() -> None:

@@ -67,3 +67,12 @@ def test_captions_nobody_tuned_on() -> None:
 def test_captions_of_other_palettes(name: str) -> None:
     measured = measure(read("captions_palettes.json")[name], palettes.get(name))
     assert measured["f1"] >= 0.94, measured
+
+
+def test_labels_are_classes() -> None:
+    """Those of the real captions as well, which are not here: a label that is no class would count as missed."""
+    for name in ("captions.json", "captions_held_out.json", "captions_real.json"):
+        data = read(name)
+        for *_, wanted, allowed in (row[:4] if name == "captions_real.json" else row[:3] for row in data["captions"]):
+            for label in (*allowed, *(one for w in wanted for one in ([w] if isinstance(w, str) else w))):
+                assert palettes.COCO.index(label) != palettes.COCO.void
