@@ -75,7 +75,7 @@ def test_locale_has_every_node_and_nothing_else(comfy_host: Any) -> None:
 NO_WORKFLOW = {
     *("FGDM_Judge", "FGDM_ObjectsByModel"),
     *("FGDM_TrainImageFactor", "FGDM_TrainJoint", "FGDM_EditMap", "FGDM_SelectBest"),
-    *("FGDM_Invert", "FGDM_Concepts", "FGDM_EditByText", "FGDM_FinishMap", "FGDM_SaveInversion", "FGDM_LoadInversion"),
+    "FGDM_LoadInversion",
     *("FGDM_ChooseMap", "FGDM_EditByWords", "FGDM_TransformRegion", "FGDM_DeleteRegion", "FGDM_PasteRegion"),
     *("FGDM_ChangeClass", "FGDM_DrawOnMap", "FGDM_CompareMaps"),
 }
