@@ -23,7 +23,7 @@ NOTES = {"Note", "MarkdownNote"}
 # Nodes whose height is for what they show or are told; of others the least is enough.
 TALL = {
     "CLIPTextEncode", "FGDM_BestOfN", "FGDM_Objects", "FGDM_SampleMaps", "MaskPreview", "PreviewImage",
-    "PrimitiveStringMultiline", "SamplerCustomAdvanced", "SaveImage", "FGDM_TrainFactor",
+    "PrimitiveStringMultiline", "SamplerCustomAdvanced", "SaveImage", "FGDM_TrainFactor", "FGDM_EditByText", "FGDM_FinishMap",
 }  # fmt: skip
 TITLE = 30  # of a node, above its position
 BETWEEN = 26  # free between two nodes of a column; the classic renderer writes the pack's name there
