@@ -35,27 +35,36 @@ function paeth(left, above, corner) {
   return a <= c ? above : corner
 }
 
-/** Undo the filters of the rows, in place: each row is its filter's number and `stride` bytes; `unit` bytes a pixel. */
+// What a row's filter adds to the bytes of `row`, in place; `above` is the row before, `unit` the bytes of a pixel.
+const FILTERS = [
+  () => {},
+  (row, above, unit) => {
+    for (let i = unit; i < row.length; i++) row[i] += row[i - unit]
+  },
+  (row, above) => {
+    for (let i = 0; i < row.length; i++) row[i] += above[i]
+  },
+  (row, above, unit) => {
+    for (let i = 0; i < row.length; i++) row[i] += ((i < unit ? 0 : row[i - unit]) + above[i]) >> 1
+  },
+  (row, above, unit) => {
+    for (let i = 0; i < unit; i++) row[i] += above[i]
+    for (let i = unit; i < row.length; i++) row[i] += paeth(row[i - unit], above[i], above[i - unit])
+  }
+]
+
+/** The bytes of all rows without their filters: each row is its filter's number and `stride` bytes; `unit` bytes a pixel. */
 function unfilter(raw, stride, height, unit) {
   const out = new Uint8Array(stride * height)
-  for (let row = 0; row < height; row++) {
-    const from = row * (stride + 1)
-    const to = row * stride
-    const filter = raw[from]
-    if (filter > 4) throw new Error(`this PNG has a row with the unknown filter ${filter}`)
-    if (filter === 0) {
-      out.set(raw.subarray(from + 1, from + 1 + stride), to)
-      continue
-    }
-    for (let i = 0; i < stride; i++) {
-      const left = i >= unit ? out[to + i - unit] : 0
-      const above = row ? out[to + i - stride] : 0
-      let guess = left
-      if (filter === 2) guess = above
-      else if (filter === 3) guess = (left + above) >> 1
-      else if (filter === 4) guess = paeth(left, above, row && i >= unit ? out[to + i - stride - unit] : 0)
-      out[to + i] = raw[from + 1 + i] + guess
-    }
+  let above = new Uint8Array(stride)
+  for (let y = 0; y < height; y++) {
+    const from = y * (stride + 1)
+    const row = out.subarray(y * stride, (y + 1) * stride)
+    row.set(raw.subarray(from + 1, from + 1 + stride))
+    const filter = FILTERS[raw[from]]
+    if (!filter) throw new Error(`this PNG has a row with the unknown filter ${raw[from]}`)
+    filter(row, above, unit)
+    above = row
   }
   return out
 }

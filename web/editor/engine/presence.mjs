@@ -3,20 +3,26 @@
 
 const LEAST = 0.001 // share of the map
 
-/** Pixels of a map whose 3 x 3 neighbours all have its label, by label: Map of label -> count. */
-function solidAreas({ width, height, data }, same = (label) => label) {
-  const areas = new Map()
+/** How many pixels of each label have it in all of their 3 x 3 neighbours, by label. */
+function solidAreas({ width, height, data }) {
+  const areas = new Uint32Array(2 ** 15)
   for (let y = 0; y < height; y++) {
-    const [above, below] = [y ? -width : 0, y < height - 1 ? width : 0]
-    for (let x = 0; x < width; x++) {
-      const i = y * width + x
-      const label = same(data[i])
-      const [left, right] = [x ? -1 : 0, x < width - 1 ? 1 : 0]
-      if (same(data[i + left]) !== label || same(data[i + right]) !== label) continue
-      const [a, b] = [i + above, i + below]
-      if (same(data[a]) !== label || same(data[a + left]) !== label || same(data[a + right]) !== label) continue
-      if (same(data[b]) !== label || same(data[b + left]) !== label || same(data[b + right]) !== label) continue
-      areas.set(label, (areas.get(label) ?? 0) + 1)
+    const row = y * width
+    const above = y ? row - width : row
+    const below = y < height - 1 ? row + width : row
+    // How many columns up to here, this one included, hold one and the same label in all three rows.
+    let run = 0
+    for (let x = 0; x <= width; x++) {
+      const label = x < width ? data[row + x] : -1
+      const whole = x < width && data[above + x] === label && data[below + x] === label
+      const goesOn = run > 0 && x < width && data[row + x - 1] === label
+      if (run && !(whole && goesOn)) {
+        // A run loses its two ends, unless they are at the edge of the map.
+        const held = run - (x - run > 0 ? 1 : 0) - (x < width ? 1 : 0)
+        if (held > 0) areas[data[row + x - 1]] += held
+        run = 0
+      }
+      if (whole) run++
     }
   }
   return areas
@@ -27,8 +33,8 @@ export function present(map, wanted) {
   const least = Math.max(1, LEAST * map.data.length)
   const areas = solidAreas(map)
   return wanted.map((classes) => {
-    if (classes.length === 1) return (areas.get(classes[0]) ?? 0) >= least
+    if (classes.length === 1) return areas[classes[0]] >= least
     const any = new Set(classes)
-    return (solidAreas(map, (label) => any.has(label)).get(true) ?? 0) >= least
+    return solidAreas({ ...map, data: map.data.map((label) => (any.has(label) ? 1 : 0)) })[1] >= least
   })
 }

@@ -136,13 +136,10 @@ export function polygon(points, size) {
       bits[row * across + column] = inside
     }
   }
-  const edge = stroke([...points, points[0]], 0, size)
-  const wide = edge.box[2] - edge.box[0]
-  for (let i = 0; i < edge.bits.length; i++) {
-    if (!edge.bits[i]) continue
-    const [x, y] = [edge.box[0] + (i % wide), edge.box[1] + Math.floor(i / wide)]
-    bits[(y - y0) * across + x - x0] = 1
-  }
+  // corners and edges belong to it
+  points.forEach((point, i) => segmentRuns(point, points[(i + 1) % points.length], 0, [x0, y0, x1, y1], (row, left, right) => {
+    bits.fill(1, (row - y0) * across + left - x0, (row - y0) * across + right + 1 - x0)
+  }))
   return tight({ box: [x0, y0, x1, y1], bits })
 }
 
