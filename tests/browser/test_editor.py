@@ -185,3 +185,53 @@ def test_a_map_is_edited_on_its_node(page: Any, renderer: str, live_server: Serv
     assert json.loads(page.evaluate(VALUE, first))["operations"] == json.loads(text)["operations"]
     assert (ran := frontend.run(page)) == "success", ran
     assert np.array_equal(result(page, live_server, first), of_python(scene(shift=9), text, other()))
+
+
+def test_long_recipes_and_subgraphs(page: Any, renderer: str, live_server: Server) -> None:
+    save(live_server, f"{renderer}_map.png", scene())
+    save(live_server, f"{renderer}_other.png", other())
+    first, second = page.evaluate(GRAPH, [f"{renderer}_map.png", f"{renderer}_other.png"])
+    page.evaluate("(id) => app.graph.remove(app.graph.getNodeById(id))", second)
+    inner = page.evaluate(
+        """(id) => {
+          window.edits = []
+          app.api.addEventListener('executed', ({ detail }) => {
+            if (detail.output?.fgdm_edit) window.edits.push(detail.output.fgdm_edit[0].edited)
+          })
+          const { subgraph } = app.graph.convertToSubgraph(new Set([app.graph.getNodeById(id)]))
+          window.inner = subgraph.nodes.find((node) => node.type === 'FGDM_EditMap')
+          return window.inner.id
+        }""",
+        first,
+    )
+    assert inner is not None
+    assert (ran := frontend.run(page)) == "success", ran
+
+    # More strokes than a text should hold: they become a picture in the input folder, and the same map.
+    rng = np.random.default_rng(1)
+    strokes = [
+        {
+            "op": "stroke",
+            "class": None if k % 7 == 0 else int(rng.integers(183)),
+            "size": 1 + k % 5,
+            "points": rng.integers(0, 96, (60, 2)).tolist(),
+        }
+        for k in range(150)
+    ]
+    lift = {"op": "lift", "id": "dog", "class": "dog", "at": [40, 70]}
+    long = json.dumps({"version": 1, "operations": [lift, *strokes, {"op": "order", "target": "dog", "to": "front"}]})
+    assert len(long) > 64 * 1024
+    page.evaluate("inner.widgets.find((widget) => widget.name === 'editor').element.querySelector('button').click()")
+    dialog = page.locator("dialog.fgdm-editor")
+    dialog.wait_for(state="visible")
+    dialog.locator("summary").click()
+    dialog.locator("textarea").fill(long)
+    dialog.get_by_text("Use this recipe").click()
+    dialog.locator('[data-action="done"]').click()
+    dialog.wait_for(state="detached")
+    text = page.evaluate("inner.widgets.find((widget) => widget.name === 'recipe').value")
+    assert [one["op"] for one in json.loads(text)["operations"]] == ["lift", "paint", "order"]
+    assert (ran := frontend.run(page)) == "success", ran
+    edited = page.evaluate("edits.at(-1)")
+    got = np.asarray(Image.open(io.BytesIO(live_server.client.view(edited)))).astype(int)
+    assert np.array_equal(got, of_python(scene(), long, other()))
