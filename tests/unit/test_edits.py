@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from comfyui_fgdm.objects.changes import read_changes
 from comfyui_fgdm.sampling import attention_maps, edits, inversion
 from comfyui_fgdm.sampling.attention_maps import AttentionMean, Tokens
 from comfyui_fgdm.sampling.edits import Concept, Masks, Predictions
@@ -156,3 +157,16 @@ def test_attention_of_words_becomes_a_mask_on_the_grid_that_is_fine_enough():
 def test_what_cannot_be_done_is_refused(make, words):
     with pytest.raises(InversionError, match=words):
         make()
+
+
+@pytest.mark.parametrize(
+    ("text", "changes"),
+    [
+        ("+elephant -dog", [("elephant", False), ("dog", True)]),
+        ("a t-shirt, - red car\n\u2212 traffic light; hot-air balloon", [("a t-shirt", False), ("red car", True), ("traffic light", True), ("hot-air balloon", False)]),
+        ("wine glass +cup", [("wine glass", False), ("cup", False)]),
+        (" , - ; +\n--", []),
+    ],
+)  # fmt: skip
+def test_changes_are_read_as_they_are_written(text, changes):
+    assert read_changes(text) == changes

@@ -6,7 +6,6 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
 import comfy.model_sampling
-import comfy.sample
 import comfy.samplers
 import torch
 
