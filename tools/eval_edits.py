@@ -213,9 +213,8 @@ class Measure:
             self.sample(self.model, *self.prompted(self.text(labels, nothing), old), IMAGE_CFG, seed=seed)
         )
         latent, text = self.latent_of(before), self.text(labels, edit)
-        hints = [self.hinted(self.empty, one) for one in (old, new)]
-        out, _ = self.edit(self.model, *hints, latent, edit, old, seed)
         positive, negative = self.prompted(text, new)
+        out, _ = self.edit(self.model, self.hinted(self.empty, old), negative, latent, edit, old, seed)
         ways = {
             "text": self.decode(out),
             "img2img": self.decode(self.sample(self.model, positive, negative, IMAGE_CFG, seed=seed, latent=latent)),
