@@ -85,7 +85,8 @@ class Judge(io.ComfyNode):
                     default="",
                     optional=True,
                     advanced=True,
-                    tooltip="All that the detector can find, with commas. Empty: the 80 classes of COCO, as RT-DETR knows them.",
+                    tooltip="All that the detector can find, with commas. Empty: the 80 classes of COCO, as RT-DETR knows them. "
+                    "One class: boxes without labels are of it, such as those of SAM 3, asked for one thing.",
                 ),
                 io.Float.Input(
                     "threshold",

@@ -106,7 +106,8 @@ def _by_boxes(pictures: torch.Tensor, query: ObjectQuery, judging: Judging, boxe
     classes = (
         tuple(name.strip() for name in judging.classes.replace("\n", ",").split(",") if name.strip()) or COCO_THINGS
     )
-    frames = read_boxes(boxes, [(pictures.shape[2], pictures.shape[1])] * len(pictures))
+    only = classes[0] if len(classes) == 1 else ""
+    frames = read_boxes(boxes, [(pictures.shape[2], pictures.shape[1])] * len(pictures), only)
     name = f"boxes of {judging.name}" if judging.name.strip() else "boxes of a detector"
     return by_boxes(frames, query, name, classes, judging.threshold)
 

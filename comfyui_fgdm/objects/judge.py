@@ -133,9 +133,10 @@ def by_boxes(
     )
 
 
-def read_boxes(boxes: Any, sizes: Sequence[tuple[int, int]]) -> list[list[Box]]:
+def read_boxes(boxes: Any, sizes: Sequence[tuple[int, int]], only: str = "") -> list[list[Box]]:
     """Boxes as core's detectors give them, one list of {x, y, width, height, label, score} a picture (a plain list for one
-    picture), checked. sizes: (width, height) of the pictures. JudgeError that names the box."""
+    picture), checked. sizes: (width, height) of the pictures; only: what boxes without a label are of, as of a detector that
+    was asked for one thing. JudgeError that names the box."""
     if isinstance(boxes, dict):
         boxes = [[boxes]]
     if isinstance(boxes, list) and len(sizes) == 1 and all(isinstance(one, dict) for one in boxes):
@@ -147,21 +148,25 @@ def read_boxes(boxes: Any, sizes: Sequence[tuple[int, int]]) -> list[list[Box]]:
             f"boxes: they are of {len(boxes)} pictures, image has {len(sizes)}; connect the same batch to both"
         )
     return [
-        [_box(one, f"boxes: box {k} of picture {i}", sizes[i]) for k, one in enumerate(frame)]
+        [_box(one, f"boxes: box {k} of picture {i}", sizes[i], only) for k, one in enumerate(frame)]
         for i, frame in enumerate(boxes)
     ]
 
 
-def _box(one: Any, where: str, size: tuple[int, int]) -> Box:
-    if not isinstance(one, dict) or not isinstance(one.get("label"), str) or not one["label"].strip():
-        raise JudgeError(f"{where} has no label, so it is no detection; connect a detector that names what it finds")
+def _box(one: Any, where: str, size: tuple[int, int], only: str) -> Box:
+    label = one.get("label", only) if isinstance(one, dict) else None
+    if not isinstance(label, str) or not label.strip():
+        raise JudgeError(
+            f"{where} has no label, so it is no detection; connect a detector that names what it finds, or write into 'classes' "
+            "the one thing that it was asked for"
+        )
     numbers = [one.get(key, 1.0 if key == "score" else None) for key in ("x", "y", "width", "height", "score")]
     if not all(isinstance(n, (int, float)) and not isinstance(n, bool) and math.isfinite(n) for n in numbers):
         raise JudgeError(f"{where}: x, y, width, height and score must be finite numbers")
     x, y, width, height, score = (float(n) for n in numbers)
     across = max(0.0, min(x + width, size[0]) - max(x, 0.0))
     down = max(0.0, min(y + height, size[1]) - max(y, 0.0))
-    return Box(one["label"], score, across * down / (size[0] * size[1]))
+    return Box(label, score, across * down / (size[0] * size[1]))
 
 
 def _boxes_of(item: ObjectItem, frame: Sequence[tuple[tuple[int, ...], Box]]) -> list[Box]:

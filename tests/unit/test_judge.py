@@ -85,6 +85,8 @@ def test_boxes_of_one_picture_may_come_bare() -> None:
     for boxes in (box("dog"), [box("dog")], [[box("dog")]]):
         assert [[one.label for one in frame] for frame in read_boxes(boxes, [SIZE])] == [["dog"]]
     assert read_boxes([], [SIZE]) == [[]]
+    bare = {key: value for key, value in box("").items() if key != "label"}
+    assert [one.label for one in read_boxes([bare], [SIZE], "dog")[0]] == ["dog"], "as SAM 3 gives them"
 
 
 def test_a_segmentation_in_another_palette() -> None:
