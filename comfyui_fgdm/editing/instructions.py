@@ -32,11 +32,16 @@ import numpy as np
 from ..maps.palette_file import Palette
 from ..objects.words import find_class
 from . import grammar, referring
+from .keys import said
 from .recipe import check
 from .referring import NoReference, Place
 from .regions import Gone
 from .scene import Box, Scene
 from .segmentation import TABLE
+
+LONGEST_TEXT = 100_000
+LONGEST_SENTENCE = 300
+"""Characters."""
 
 
 class InstructionError(ValueError):
@@ -54,6 +59,8 @@ class Understood:
 def understand(text: str, labels: np.ndarray, palette: Palette) -> Understood:
     """The operations that a text asks for on a label map, integer [H, W]; see the grammar above. InstructionError for a sentence
     that does not fit it, and for more than 1000 sentences."""
+    if len(text) > LONGEST_TEXT:
+        raise InstructionError(f"instructions: {len(text)} characters; at most {LONGEST_TEXT} are read.")
     sentences = grammar.sentences(text)
     if len(sentences) > 1000:
         raise InstructionError(f"instructions: {len(sentences)} sentences; at most 1000 are read.")
@@ -83,7 +90,7 @@ class _Talk:
     def hear(self, sentence: str) -> None:
         """Turn a sentence into operations. Gone if something is not on the map; InstructionError if no rule fits."""
         unknown = []
-        for pattern, rule in self.rules:
+        for pattern, rule in self.rules if len(sentence) <= LONGEST_SENTENCE else ():
             match = pattern.fullmatch(sentence)
             if match is None:
                 continue
@@ -92,7 +99,9 @@ class _Talk:
             except NoReference as error:
                 unknown.append(str(error))
         why = f": {unknown[0]!r} is no class of {self.palette.name!r}" if unknown else ""
-        raise InstructionError(f"instructions: {sentence!r} was not understood{why}. What can be said: {grammar.SAY}.")
+        raise InstructionError(
+            f"instructions: {said(sentence, 120)} was not understood{why}. What can be said: {grammar.SAY}."
+        )
 
     # what is meant
 

@@ -46,10 +46,10 @@ class Key:
         return self.argument or self.name
 
 
-def said(value: Any) -> str:
-    """A value as an error shows it."""
+def said(value: Any, most: int = 40) -> str:
+    """A value as an error shows it, in at most so many characters."""
     text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."
+    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def meant(word: Any, known: Sequence[str]) -> str:

@@ -131,6 +131,8 @@ def test_what_is_not_there_is_left_out_and_said(labels):
         ("move it up", "'it' is no class"),
         ("move the dog up. sing.", "'sing' was not understood"),
         ("remove x. " * 1001, "at most 1000"),
+        ("put " + "the dog left of " * 1000 + "it", "... was not understood. What can be said"),
+        ("a" * 100_001, "at most 100000 are read"),
     ],
 )
 def test_what_is_not_understood_is_said(labels, text, told):
