@@ -5,6 +5,7 @@
 #   make bench      factor step against plain step, throughput, demo time, import time, memory
 #   make bench-sd15 steps, decoding and memory at full size, random weights (3 GB on disk for a while, 12 GB of memory)
 #   make bench-train a training step at full size, random weights, beside a loop that leaves the base's gradients on (12 GB)
+#   make bench-search [BENCH_ARGS="--prompts 200 --part 0/2"]  what it costs to choose the map, beside other ways (hours; resumes)
 #   make lint       ruff, import-linter, pyright
 #   make eval-tiny  recall of the embedded models on held-out prompts (takes long)
 #   make eval-joint joint against sequential sampling of map and picture
@@ -28,7 +29,7 @@ endif
 endef
 $(foreach name,PROMPT SEED COUNT PORT,$(eval $(call hand_on,$(name))))
 
-.PHONY: help demo test bench bench-sd15 bench-train lint eval-tiny eval-joint eval-edits
+.PHONY: help demo test bench bench-sd15 bench-train bench-search lint eval-tiny eval-joint eval-edits
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -47,6 +48,9 @@ bench-sd15: setup-demo
 
 bench-train: setup-test
 	@$(VENV_PYTHON) -m tools.bench_train $(BENCH_ARGS)
+
+bench-search: setup-demo
+	@$(VENV_PYTHON) -m tools.bench_search $(BENCH_ARGS)
 
 lint: setup-lint
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/lint-imports && .venv/bin/pyright

@@ -24,6 +24,7 @@ class FGDMExtension(ComfyExtension):
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         from .apply_factor import ApplyFactor
+        from .attend_excite import AttendExcite
         from .best_of_n import BestOfN
         from .candidate_noise import CandidateNoise
         from .choose_map import ChooseMap
@@ -53,7 +54,8 @@ class FGDMExtension(ComfyExtension):
         from .write_examples import WriteExamples
 
         return [
-            LoadEmbedded, LoadEmbeddedImageFactor, LoadFactor, ApplyFactor, Objects, SampleMaps, CandidateNoise, BestOfN, SelectBest, DecodeMap,
+            LoadEmbedded, LoadEmbeddedImageFactor, LoadFactor, ApplyFactor, Objects, SampleMaps, CandidateNoise, BestOfN, SelectBest, AttendExcite,
+            DecodeMap,
             GraphFactor, GraphImage, GraphGiven, GraphControl, GraphGuider, GraphResult,
             ChooseMap, EditMap, EditByWords, TransformRegion, DeleteRegion, PasteRegion, ChangeClass, DrawOnMap, CompareMaps,
             Invert, Concepts, EditByText, FinishMap, SaveInversion, LoadInversion,

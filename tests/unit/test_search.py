@@ -9,6 +9,7 @@ from itertools import permutations
 import pytest
 import torch
 
+from comfyui_fgdm.sampling import colours, excite
 from comfyui_fgdm.sampling.ddim import ddim
 from comfyui_fgdm.sampling.noise import candidate_batch
 from comfyui_fgdm.sampling.search import Enough, Outcome, Pruning, Score, SearchPlan, Work, batches, drive
@@ -153,3 +154,38 @@ def test_survivors_are_the_candidates_they_would_have_been_alone() -> None:
     for k in outcome.scores:
         alone = sample(candidate_batch(3, [k], (2, 4, 4)), 0, STEPS).x[0]
         torch.testing.assert_close(latents[k], alone, atol=1e-5, rtol=0)
+
+
+def test_colours_of_latents_are_found_where_they_are_linear() -> None:
+    generator = torch.Generator().manual_seed(1)
+    latents, weights = torch.randn(2, 4, 6, 5, generator=generator), torch.rand(5, 3, generator=generator) / 20
+    weights[4] = 0.5
+    small = torch.einsum("bchw,ck->bhwk", latents, weights[:4]) + weights[4]
+    pictures = small.repeat_interleave(8, 1).repeat_interleave(8, 2)
+    torch.testing.assert_close(colours.cells(pictures, latents), small)
+    found = colours.fit(latents, pictures)
+    torch.testing.assert_close(found.weights, weights, atol=1e-5, rtol=0)
+    torch.testing.assert_close(found(latents[:1]), small[:1].clamp(0, 1), atol=1e-5, rtol=0)
+    flat = colours.fit(torch.ones(1, 4, 6, 5), torch.full((1, 48, 40, 3), 0.25))  # of one colour: nothing to learn from
+    torch.testing.assert_close(flat(torch.ones(1, 4, 6, 5)), torch.full((1, 6, 5, 3), 0.25))
+
+
+def attend(x: torch.Tensor) -> torch.Tensor:
+    """Attention of a 4 x 4 latent with one channel a token: start, two subjects, end."""
+    return (3 * x).softmax(1).flatten(2).transpose(1, 2)
+
+
+def test_excited_latents_attend_to_the_neglected_subject() -> None:
+    x = torch.zeros(1, 4, 4, 4)
+    x[0, 1, :2, :2] = 1.0  # token 1 is somewhere, token 2 nowhere
+    before = excite.shares(attend(x), [1, 2], 3)
+    assert before[0] > 0.9 and before[1] < 0.6
+    how = excite.Excitement(size=0.05, targets=((0.0, 0.9),))
+    after = excite.shares(attend(excite.excited(x, attend, [1, 2], 3, 0, 10, how)), [1, 2], 3)
+    assert after.min() >= 0.9, "moved until both reach the target"
+    once = excite.Excitement(size=0.05, targets=())
+    assert excite.excited(x, attend, [1, 2], 3, 5, 10, once) is x, "no moves in the second half"
+    assert excite.excited(x, attend, [], 3, 0, 10, once) is x
+    first, last = (excite.excited(x, attend, [1, 2], 3, step, 10, once) - x for step in (0, 4))
+    torch.testing.assert_close(last / last.norm(), first / first.norm())
+    assert last.norm() / first.norm() == pytest.approx((1 - 0.5 * 4 / 9) ** 0.5, rel=1e-4)
