@@ -11,10 +11,8 @@ import comfy.samplers
 import torch
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 
-from ..maps.reader import COCO_MAPS
-from ..sampling.excite import Excitement, excited
-from ..training.attention import combined_cross
-from ..training.grounding import named_words
+from ..objects import words as objects
+from ..sampling.excite import Excitement, excited, mean_attention
 from .models.apply import prediction_type
 
 _PARTS = re.compile(r"[^\W_]+")
@@ -35,22 +33,19 @@ def subjects_of(clip, text: str, words: str = "") -> Subjects:
     parts = text.split()
     counts = [_count(clip, part) for part in parts]
     named = [(place, piece) for place, part in enumerate(parts) for piece in _PARTS.findall(part.lower())]
+    asked = [one.strip() for one in words.split(",") if one.strip()]
     found: dict[str, int] = {}
-    for phrase in filter(None, (one.strip() for one in words.split(","))):
+    for phrase in asked or [item.phrase for item in objects.read(text).items if not item.absent]:
         wanted = _PARTS.findall(phrase.lower())
         ends = [
             at + len(wanted) - 1
             for at in range(len(named) - len(wanted) + 1)
             if wanted and [piece for _, piece in named[at : at + len(wanted)]] == wanted
         ]
-        if not ends:
+        if ends:
+            found[phrase] = named[ends[0]][0]
+        elif asked:
             raise ValueError(f"words: {phrase!r} is not in the text {text[:60]!r}. Write it as it stands there.")
-        found[phrase] = named[ends[0]][0]
-    if not words.strip():
-        found = {
-            parts[place]: place
-            for place in {labels: place for place, labels in named_words(text, COCO_MAPS).items()}.values()
-        }
     if not found:
         raise ValueError(f"words: no object is named in {text[:60]!r}. Write words of the text, such as its nouns.")
     tokens = tuple(sum(counts[: place + 1]) for place in found.values())
@@ -136,7 +131,7 @@ class ExciteGuider(comfy.samplers.CFGGuider):
             options = {"patches": {}, "optimized_attention_override": seen}
             extra = {"transformer_options": options}
             torch.func.functional_call(unet, self._weights, (x.to(dtype), t, prompt), extra)
-            return combined_cross(seen.maps, max(8, x.shape[-1] // 4))
+            return mean_attention(seen.maps, max(8, x.shape[-1] // 4))
 
         return attend
 

@@ -189,3 +189,12 @@ def test_excited_latents_attend_to_the_neglected_subject() -> None:
     first, last = (excite.excited(x, attend, [1, 2], 3, step, 10, once) - x for step in (0, 4))
     torch.testing.assert_close(last / last.norm(), first / first.norm())
     assert last.norm() / first.norm() == pytest.approx((1 - 0.5 * 4 / 9) ** 0.5, rel=1e-4)
+
+
+def test_layers_of_attention_are_averaged_on_one_grid() -> None:
+    fine, coarse = torch.zeros(1, 16, 2), torch.full((1, 4, 2), 0.5)
+    fine[0, 0, 1] = 1.0  # of the first of four cells in the first quarter
+    fine[0, :, 0] = 1.0 - fine[0, :, 1]
+    mean = excite.mean_attention([fine, coarse], 2)
+    torch.testing.assert_close(mean[0, :, 1], torch.tensor([0.375, 0.25, 0.25, 0.25]))
+    torch.testing.assert_close(mean.sum(-1), torch.ones(1, 4))
