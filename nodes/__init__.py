@@ -28,6 +28,7 @@ class FGDMExtension(ComfyExtension):
         from .best_of_n import BestOfN
         from .candidate_noise import CandidateNoise
         from .choose_map import ChooseMap
+        from .compare_maps import CompareMaps
         from .concepts import Concepts
         from .decode_map import DecodeMap
         from .edit_by_text import EditByText
@@ -50,7 +51,7 @@ class FGDMExtension(ComfyExtension):
         from .train_factor import TrainFactor
         from .train_image_factor import TrainImageFactor
         from .train_joint import TrainJoint
-        from .whole_maps import ChangeClass, CompareMaps, DrawOnMap, EditByWords
+        from .whole_maps import ChangeClass, DrawOnMap, EditByWords
         from .write_examples import WriteExamples
 
         return [

@@ -1,11 +1,10 @@
-"""Change Class, Draw on Map, Edit by Words, Compare Maps: what concerns a whole map."""
+"""Change Class, Draw on Map, Edit by Words: what concerns a whole map."""
 
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 
 from . import editing
 from .checks import checked
 from .decode_map import OF_THE_FACTOR
-from .types import ObjectsType
 
 
 class ChangeClass(io.ComfyNode):
@@ -44,8 +43,17 @@ class DrawOnMap(io.ComfyNode):
             node_id="FGDM_DrawOnMap",
             display_name="Draw on Map (FG-DM)",
             category=editing.EDITING,
-            description="Draws shapes of classes on a map: strokes, lines, rectangles, ellipses, polygons, filled regions.",
-            search_aliases=["fg-dm", "draw class", "paint segmentation", "layout", "boxes to map", "map editor"],
+            description="Draws shapes of classes on a map: strokes, lines, rectangles, ellipses, polygons, filled regions. Writes and "
+            "draws on sketches, and moves what is on depth maps nearer or farther.",
+            search_aliases=[
+                "fg-dm",
+                "draw class",
+                "paint segmentation",
+                "layout",
+                "boxes to map",
+                "text on sketch",
+                "edit depth",
+            ],
             hidden=[io.Hidden.unique_id],
             inputs=[
                 editing.map_input(),
@@ -56,6 +64,14 @@ class DrawOnMap(io.ComfyNode):
                     default=example,
                     tooltip="A list of shapes as JSON, the last one in front; the help page lists them. Coordinates are pixels of the map.",
                 ),
+                io.Combo.Input(
+                    "variable",
+                    options=["segmentation", "depth", "sketch"],
+                    default="segmentation",
+                    optional=True,
+                    tooltip="What kind of map it is: depth maps and sketches have levels from 0 to 255 in place of classes, and shapes of "
+                    "their own, such as text on a sketch.",
+                ),
                 *editing.reading_inputs(),
             ],
             outputs=editing.outputs(),
@@ -63,9 +79,11 @@ class DrawOnMap(io.ComfyNode):
 
     @classmethod
     @checked
-    def execute(cls, map, shapes, factor=None, palette=OF_THE_FACTOR) -> io.NodeOutput:
-        from ..comfyui_fgdm.host.map_operations import draw
+    def execute(cls, map, shapes, variable="segmentation", factor=None, palette=OF_THE_FACTOR) -> io.NodeOutput:
+        from ..comfyui_fgdm.host.map_operations import draw, draw_levels
 
+        if variable != "segmentation":
+            return editing.shown(draw_levels(map, shapes, variable), cls)
         return editing.shown(draw(editing.opened(map, factor, palette), shapes), cls)
 
 
@@ -107,41 +125,3 @@ class EditByWords(io.ComfyNode):
         outcome, recipe = by_words(editing.opened(map, factor, palette), instructions)
         shown = editing.shown(outcome, cls)
         return io.NodeOutput(*shown.args[:2], recipe, shown.args[2], ui=shown.ui)
-
-
-class CompareMaps(io.ComfyNode):
-    @classmethod
-    def define_schema(cls):
-        return io.Schema(
-            node_id="FGDM_CompareMaps",
-            display_name="Compare Maps (FG-DM)",
-            category=editing.EDITING,
-            description="Shows what is different between a map and another version of it: what moved, came or went, the changed share, "
-            "and the recall of the wanted objects before and after.",
-            search_aliases=["fg-dm", "difference", "diff", "before and after", "what changed"],
-            is_output_node=True,
-            hidden=[io.Hidden.unique_id],
-            inputs=[
-                io.Image.Input("before", tooltip="The map as it was, or a batch of them."),
-                io.Image.Input("after", tooltip="The other version, of the same size and as many."),
-                ObjectsType.Input("objects", optional=True, tooltip="The wanted objects: their recall before and after is reported."),
-                *editing.reading_inputs(),
-            ],
-            outputs=[
-                io.Image.Output("picture", display_name="picture", tooltip="Before and after side by side; what is the same in both is pale."),
-                io.Mask.Output("changed", display_name="changed", tooltip="1 where the classes differ."),
-                io.Float.Output("share", display_name="share", tooltip="Share of pixels whose classes differ, 0 to 1."),
-                io.String.Output("json", display_name="json", tooltip="Of each pair what moved, came and went, as JSON, and recall before and after."),
-            ],
-        )  # fmt: skip
-
-    @classmethod
-    @checked
-    def execute(cls, before, after, objects=None, factor=None, palette=OF_THE_FACTOR) -> io.NodeOutput:
-        from ..comfyui_fgdm.host.map_operations import compare
-        from ..comfyui_fgdm.host.progress import show_text
-
-        result = compare(editing.opened(before, factor, palette), after, objects)
-        show_text(f"{100 * result.share:.1f} % of the pixels differ", cls)
-        shown = ui.PreviewImage(result.picture, cls=cls)
-        return io.NodeOutput(result.picture, result.changed, result.share, result.json, ui=shown)

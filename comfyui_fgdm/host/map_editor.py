@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ..editing import recipe
+from ..editing.applying import TABLES
 from ..editing.keys import RecipeError
 from ..editing.segmentation import TABLE
 from ..objects.words import ObjectQuery
@@ -109,7 +110,8 @@ def _edit_values(maps: torch.Tensor, given: EditInputs, variable: str) -> EditRe
     levels = value_editing.read(maps, variable)
     mark = recipe.mark(levels[0], variable=variable)
     ignored = _ignored(envelope, mark, given.when_changed)
-    outcome = value_editing.edit(maps, levels, envelope, variable, ignored)
+    operations = () if ignored else recipe.check(envelope.operations, TABLES[variable])
+    outcome = value_editing.edit(maps, levels, operations, variable, envelope.scale(mark))
     report = {"fits": envelope.fits(mark), "map": asdict(mark), "maps": outcome.report}
     return EditResult(outcome, json.dumps(report, indent=1), None)
 

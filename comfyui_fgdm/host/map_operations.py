@@ -12,13 +12,16 @@ import torch
 from torch.nn import functional as F
 
 from ..editing import comparing, instructions, recipe, referring
+from ..editing.applying import TABLES
 from ..editing.keys import RecipeError, said
 from ..editing.recipe import Operation
 from ..editing.referring import Reference
 from ..editing.regions import Gone
 from ..editing.segmentation import TABLE
 from ..maps import palettes
+from ..maps.palette_file import Palette
 from ..objects.words import ObjectQuery
+from . import value_editing
 from .editing import OpenMaps, Outcome, check_objects, compared, edit
 from .reading import class_labels, to_image
 
@@ -179,8 +182,19 @@ def change_class(opened: OpenMaps, old: str, new: str, second: torch.Tensor | No
 
 def draw(opened: OpenMaps, shapes: str) -> Outcome:
     """Draw shapes, a JSON list of the drawing operations of a recipe; RecipeError for anything else."""
+    operations = _shapes(shapes, {name: TABLE[name] for name in DRAWINGS}, opened.palette)
+    return edit(opened, lambda k, labels: operations)
+
+
+def draw_levels(maps: torch.Tensor, shapes: str, variable: str) -> Outcome:
+    """The same on depth maps or sketches, with all operations that these have."""
+    operations = _shapes(shapes, TABLES[variable], None)
+    return value_editing.edit(maps, value_editing.read(maps, variable), operations, variable)
+
+
+def _shapes(text: str, table: recipe.Table, palette: Palette | None) -> Sequence[Operation]:
     try:
-        raw = json.loads(shapes or "[]")
+        raw = json.loads(text or "[]")
     except (ValueError, RecursionError) as error:
         raise RecipeError(f"shapes: this is no JSON ({error}).") from None
     if not isinstance(raw, list):
@@ -188,10 +202,9 @@ def draw(opened: OpenMaps, shapes: str) -> Outcome:
     if len(raw) > recipe.MOST:
         raise RecipeError(f"shapes: {len(raw)} shapes; at most {recipe.MOST} are drawn.")
     try:
-        operations = recipe.check(raw, {name: TABLE[name] for name in DRAWINGS}, opened.palette)
+        return recipe.check(raw, table, palette)
     except RecipeError as error:
         raise RecipeError(str(error).replace("recipe:", "shapes:", 1)) from None
-    return edit(opened, lambda k, labels: operations)
 
 
 def by_words(opened: OpenMaps, text: str) -> tuple[Outcome, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import numpy as np
 import torch
 
 from ..editing import recipe
-from ..editing.applying import TABLES, edit_levels
-from ..editing.keys import RecipeError, said
+from ..editing.applying import edit_levels
+from ..editing.keys import RecipeError, Scale, said
 from ..maps import kinds
 from .editing import Outcome
 from .reading import pictures_of, to_image
@@ -29,15 +30,19 @@ def read(maps: torch.Tensor, variable: str) -> np.ndarray:
     return (kind.level(kind.to_values(pictures_of(maps, "map"))) * 255).round().to(torch.uint8).numpy()
 
 
-def edit(maps: torch.Tensor, levels: np.ndarray, envelope: recipe.Envelope, variable: str, ignored: bool) -> Outcome:
-    """Apply a recipe to all maps of a batch, float (B, H, W, 3); pixels that keep their level keep their value."""
-    operations = () if ignored else recipe.check(envelope.operations, TABLES[variable])
-    mark = recipe.mark(levels[0], variable=variable)
+def edit(
+    maps: torch.Tensor,
+    levels: np.ndarray,
+    operations: Sequence[recipe.Operation],
+    variable: str,
+    scale: Scale = (1.0, 1.0),
+) -> Outcome:
+    """Apply operations to all maps of a batch, float (B, H, W, 3), of which the levels were read; pixels that keep their level keep
+    their value. scale: of the operations' coordinates."""
 
     def tick(index: int) -> None:
         comfy.model_management.throw_exception_if_processing_interrupted()
 
-    scale = envelope.scale(mark)
     edited = [edit_levels(one, operations, variable, scale=scale, font=_font, tick=tick) for one in levels]
     after = np.stack([one.values for one in edited])
     differs = torch.from_numpy(after != levels)

@@ -276,6 +276,10 @@ def test_depth_maps_and_sketches_are_edited_by_recipes_of_their_own(comfy_host, 
     word = {"op": "text", "text": "ab", "at": [4, 4], "size": 20}
     written = edit(comfy_host, sketch, json.dumps({"version": 1, "variable": "sketch", "operations": [word]}))[0]
     assert written.max() == 1 and written[:, :, 40:].sum() == 0
+    drawn = comfy_host.call("FGDM_DrawOnMap", map=sketch, shapes=json.dumps([word]), variable="sketch")[0]
+    assert torch.equal(drawn, written)
+    with pytest.raises(ValueError, match="shapes: operation 1: unknown operation 'text'"):
+        comfy_host.call("FGDM_DrawOnMap", map=sketch, shapes=json.dumps([word]), variable="depth")
     for name in ("none.ttf", "../../a.ttf", str(tmp_path / "a.ttf"), "text.png"):
         with pytest.raises(ValueError, match=r"recipe: operation 1 \(text\): 'font': "):
             edit(
