@@ -129,6 +129,8 @@ def test_a_map_is_edited_on_its_node(page: Any, renderer: str, live_server: Serv
     assert [one["op"] for one in json.loads(text)["operations"]] == ["lift", "transform", "stroke"]
     assert json.loads(text)["operations"][1]["move"] == [49, -10]
     assert page.evaluate(VALUE, second) == "", "each node has an editor of its own"
+    kept = page.evaluate("JSON.stringify(app.extensionManager.workflow.activeWorkflow.changeTracker.activeState)")
+    assert json.dumps(text) in kept, "the front end knows of the change: it outlives a reload, and can be undone"
 
     assert (ran := frontend.run(page)) == "success", ran
     want = of_python(scene(), text, other())

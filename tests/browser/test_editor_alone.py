@@ -312,8 +312,9 @@ def test_texts_keep_their_keys_and_nothing_stays_after_closing(hand: Hand) -> No
     hand.press("Control+z")
     assert hand.operations == []
     assert hand.tab.evaluate("window.heard") is None
-    hand.press("Control+y")
+    hand.press("Control+y", "Escape", "Escape", "Escape")
     text = hand.recipe
+    assert hand.tab.evaluate("editor.dialog.open"), "no key loses edits"
     hand.button("done")
     hand.tab.wait_for_function("!document.querySelector('.fgdm-editor')")
     assert hand.tab.evaluate("results") == [text]

@@ -16,7 +16,7 @@ import { speaker } from './ui/texts.mjs'
 const NODE = 'FGDM_EditMap'
 const PICTURE_SIDE = 320 // pixels of the picture on the node
 const WIDGET_HEIGHT = 220
-const HISTORY_LOOKED_AT = 20 // runs in which the last map is looked for after a reload
+const HISTORY_LOOKED_AT = 8 // runs in which the last map is looked for after a reload
 
 const nodes = new WeakMap() // node -> NodeEditor
 let words = null
@@ -93,13 +93,13 @@ function tell(severity, summary, detail) {
   app.extensionManager?.toast?.add?.({ severity, summary, detail, life: 8000 })
 }
 
-/** Runs `change` as one change of the workflow, which its undo takes back. */
+/** Runs `change` as one change of the workflow: its undo takes it back, and it outlives a reload of the page. */
 function asOneChange(node, change) {
-  node.graph?.beforeChange?.()
+  app.canvas?.emitBeforeChange?.()
   try {
     change()
   } finally {
-    node.graph?.afterChange?.()
+    app.canvas?.emitAfterChange?.()
     node.setDirtyCanvas?.(true, true)
   }
 }
@@ -112,20 +112,32 @@ function holdUndo() {
   return () => { host.maskeditor_is_opended = before }
 }
 
-/** What the last run of this workflow, or one with this recipe, put out for a node, if the server still knows it. */
-async function fromHistory(node, recipe) {
+/** Runs that the server still knows, the last one first: [{outputs, prompt: {id: {class_type, inputs}}}, ...]. */
+async function recentRuns() {
   const answer = await api.fetchApi(`/history?max_items=${HISTORY_LOOKED_AT}`)
+  return Object.values(await answer.json()).reverse().map(({ outputs, prompt }) => ({ outputs: outputs ?? {}, prompt: prompt?.[2] ?? {} }))
+}
+
+/** What the last run put out for a node, {entry, recipe: what it was run with}; null if none is known. */
+function lastOutput(runs, node, recipe) {
   const root = app.rootGraph ?? app.graph
-  for (const run of Object.values(await answer.json()).reverse()) {
-    const [, , prompt, extra] = run.prompt ?? []
-    const same = extra?.extra_pnginfo?.workflow?.id === root.id
-    for (const [id, output] of Object.entries(run.outputs ?? {})) {
-      const { class_type: type, inputs } = prompt?.[id] ?? {}
-      if (!output.fgdm_edit || type !== NODE || nodeOf(root, id) !== node) continue
-      if (same || (recipe && inputs.recipe === recipe)) return output.fgdm_edit[0]
+  for (const { outputs, prompt } of runs) {
+    // A run of this workflow: all its nodes are there. Ids of workflows change when they are loaded.
+    const ours = Object.entries(prompt).every(([id, { class_type: type }]) => nodeOf(root, id)?.comfyClass === type)
+    for (const [id, output] of Object.entries(outputs)) {
+      const entry = output.fgdm_edit?.[0]
+      if (!entry || prompt[id]?.class_type !== NODE || nodeOf(root, id) !== node) continue
+      if (ours || (recipe && recipe.includes(entry.sha256))) return { entry, recipe: prompt[id].inputs.recipe }
     }
   }
   return null
+}
+
+function* allNodes(graph) {
+  for (const node of graph?.nodes ?? []) {
+    yield node
+    if (node.subgraph) yield* allNodes(node.subgraph)
+  }
 }
 
 /** The objects of the prompt as [[name, [class, ...classes that count as it]], ...]. */
@@ -178,6 +190,14 @@ class NodeEditor {
     this.show(await labelsOf(entry.edited ?? entry.map), entry.classes)
   }
 
+  /** After a reload: what the last run put out, if the server still knows it. */
+  async restore(runs) {
+    const last = this.entry ? null : lastOutput(runs, this.node, this.recipe)
+    if (!last) return
+    await this.ran(last.entry)
+    if (last.recipe !== this.recipe) this.note.textContent = words.t('run_new')
+  }
+
   show(labels, classes) {
     ;[this.canvas.width, this.canvas.height] = fitted(labels, PICTURE_SIDE)
     drawSmall(this.canvas, labels, colourTable(classes))
@@ -194,7 +214,7 @@ class NodeEditor {
       open = null
     }
     try {
-      this.entry ??= await fromHistory(this.node, this.recipe)
+      if (!this.entry) await this.restore(await recentRuns())
       if (!this.entry) {
         closed()
         return tell('info', t('title'), t('run_first'))
@@ -245,6 +265,12 @@ app.registerExtension({
     api.addEventListener('executed', ({ detail }) => heard(detail?.display_node ?? detail?.node, detail?.output?.fgdm_edit?.[0], false))
     // A run that stops since the map has changed puts nothing out, but says what the new map is.
     api.addEventListener('fgdm_edit', ({ detail }) => heard(detail?.node, detail?.fgdm_edit?.[0], true))
+  },
+  afterConfigureGraph() {
+    const editors = [...allNodes(app.rootGraph ?? app.graph)].map((node) => nodes.get(node)).filter(Boolean)
+    if (!editors.length) return
+    const restored = recentRuns().then((runs) => Promise.all(editors.map((editor) => editor.restore(runs))))
+    restored.catch((error) => console.warn('FGDM: the last maps are not shown:', error))
   },
   nodeCreated(node) {
     if (node.comfyClass === NODE) nodes.set(node, new NodeEditor(node))
