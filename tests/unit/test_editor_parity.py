@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -194,3 +195,14 @@ def test_random_recipes_give_the_same_labels(node_program: str) -> None:
     result = run(node_program, "parity.mjs", text=json.dumps(cases))
     assert result.returncode == 0, result.stderr[-3000:]
     assert json.loads(result.stdout) == []
+
+
+def test_the_editor_speaks_chinese(node_program: str) -> None:
+    code = "import { ENGLISH } from '../../../web/editor/ui/texts.mjs'; console.log(JSON.stringify(ENGLISH))"
+    english = json.loads(run(node_program, "--input-type=module", "--eval", code).stdout)
+    file = HERE.parents[2] / "locales" / "zh" / "main.json"
+    chinese = json.loads(file.read_text("utf-8"))["fgdmEditor"]
+    assert sorted(chinese) == sorted(english)
+    for key, text in english.items():
+        assert re.search(r"[\u4e00-\u9fff]", chinese[key]), key
+        assert sorted(re.findall(r"\{\w+\}", text)) == sorted(re.findall(r"\{\w+\}", chinese[key])), key

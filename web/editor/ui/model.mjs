@@ -41,7 +41,7 @@ export class Model {
 
   set(changes) {
     Object.assign(this, changes)
-    if (changes.tool !== undefined) this.waiting = null
+    if (changes.tool !== undefined && changes.waiting === undefined) this.waiting = null
     if (changes.class !== undefined) {
       this.recent = [this.class, ...this.recent.filter((index) => index !== this.class)].slice(0, RECENT)
     }
