@@ -40,13 +40,19 @@ class WriteExamples(io.ComfyNode):
                     "names", optional=True, force_input=True, tooltip="A name for each picture, from Load Training Pictures; files are "
                     "called so, and 'captions' is a text for each. Without it, 'name' is counted up.",
                 ),
+                io.AnyType.Input(
+                    "after", optional=True, tooltip="Something that has to be done before, such as the folder of the node that writes the "
+                    "maps of these pictures: a training that takes its folder from this node then finds both.",
+                ),
             ],
             outputs=[io.Combo.Output("folder", display_name="folder", tooltip="The name of the folder, for Train Factor.")],
         )  # fmt: skip
 
     @classmethod
     @checked
-    def execute(cls, pictures, variable, folder, name, captions, palette, overwrite, names=None) -> io.NodeOutput:
+    def execute(
+        cls, pictures, variable, folder, name, captions, palette, overwrite, names=None, after=None
+    ) -> io.NodeOutput:
         from ..comfyui_fgdm.host import datafolders
 
         variable, folder, name, palette, overwrite = (one[0] for one in (variable, folder, name, palette, overwrite))
