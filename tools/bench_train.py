@@ -44,12 +44,13 @@ CAPTIONS = ("a dog and a bicycle under a tree", "two people on a beach", "a cat 
 
 @dataclass(frozen=True)
 class Way:
-    """name: of the row. frozen: our trainer; else the loop with gradients of the base. precision: of the base's weights.
-    checkpointing: of the UNet's blocks."""
+    """name: of the row. frozen: our trainer; else the loop with gradients of the base. precision, halved, checkpointing: of the
+    base's UNet, see ``loading.Held``."""
 
     name: str
     frozen: bool
     precision: str = "float32"
+    halved: bool = False
     checkpointing: bool = False
 
 
@@ -57,8 +58,10 @@ WAYS = {
     "released": Way("gradients of the base on, checkpointed, encoding every step (the released recipe)", False, checkpointing=True),
     "open": Way("the same without checkpointing", False),
     "frozen": Way("frozen base, encoded once (ours)", True),
+    "halved": Way("ours, weights of the base held in float16", True, halved=True),
+    "spared": Way("the same, checkpointed", True, halved=True, checkpointing=True),
     "bfloat16": Way("ours, base in bfloat16", True, "bfloat16"),
-    "checkpointed": Way("ours, base in bfloat16, checkpointed", True, "bfloat16", True),
+    "checkpointed": Way("ours, base in bfloat16, checkpointed", True, "bfloat16", checkpointing=True),
 }  # fmt: skip
 
 
@@ -129,7 +132,7 @@ def open_steps(base: Any, wanted: recipe.TrainingRecipe) -> Iterator[None]:
 def measured(way: Way, place: Path, checkpoint: Path, tokenizer: Path, options: argparse.Namespace) -> Cost:
     mend.install()
     before = peak()
-    held = loading.Held(precision=way.precision, checkpointing=way.checkpointing, tokenizer=tokenizer)
+    held = loading.Held(way.precision, way.halved, way.checkpointing, tokenizer=tokenizer)
     base = loading.load(checkpoint, held, loop.device())
     wanted = recipe_of(place, options.steps + 1, options.batch, options.size)
     running = frozen_steps(base, wanted, place / f"run-{options.way}") if way.frozen else open_steps(base, wanted)
@@ -151,7 +154,7 @@ def held(cost: Cost) -> int:
 
 def compared(costs: dict[str, Cost]) -> Iterator[tuple[str, str, str]]:
     """Rows: each of our ways beside each of the others."""
-    for name in ("frozen", "bfloat16", "checkpointed"):
+    for name in (name for name, way in WAYS.items() if way.frozen):
         for other in ("released", "open"):
             if name in costs and other in costs:
                 speed, memory = costs[other].seconds / costs[name].seconds, held(costs[name]) / held(costs[other])

@@ -120,6 +120,7 @@ def _stable_diffusion(wanted: recipe.TrainingRecipe) -> Backbone:
     part, comfyui = wanted.frozen, os.environ.get("COMFYUI_PATH")
     held = loading.Held(
         precision=part.precision,
+        halved=part.halved,
         checkpointing=part.checkpointing,
         prediction=part.prediction,
         tokenizer=None if part.tokenizer == Path() else part.tokenizer,

@@ -151,12 +151,14 @@ class WatchPart:
 class FrozenPart:
     """[frozen]: how a base that is a file or a folder is held.
 
-    precision: of its UNet, "float32", "bfloat16" or "float16". checkpointing: of gradients in the UNet, for less memory and
+    precision: of its UNet, "float32", "bfloat16" or "float16". halved: its weights are held in float16 and unpacked where they
+    are used, while arithmetic stays in float32: half the memory for some time, and of a file in float16 nothing is lost. checkpointing: of gradients in the UNet, for less memory and
     more time; layers whose attention is distilled are left out of it. prediction: what the UNet predicts, "eps" or "v";
     "auto": as a diffusers folder says, else eps. tokenizer: folder with the vocabulary of its prompts, where none is found.
     """
 
     precision: str = "float32"
+    halved: bool = False
     checkpointing: bool = False
     prediction: str = "auto"
     tokenizer: Path = Path()
@@ -294,6 +296,11 @@ def _check(recipe: TrainingRecipe) -> None:
     for key, known in FROZEN.items():
         if (value := getattr(recipe.frozen, key)) not in known:
             raise RecipeError(f"frozen.{key}: {value!r} is none of {', '.join(known)}")
+    if recipe.frozen.halved and recipe.frozen.precision != "float32":
+        raise RecipeError(
+            f"frozen.halved: arithmetic in {recipe.frozen.precision} holds its weights in half precision already; leave it out, "
+            'or set precision = "float32"'
+        )
     if recipe.data.folder == Path():
         raise RecipeError("data.folder is missing: the folder with the training pictures")
     if recipe.data.format not in (formats.AUTO, *formats.FORMATS):

@@ -108,6 +108,7 @@ RECALL = "recall = 16              # sampled maps whose object recall is measure
 FROZEN = """
 [frozen]
 precision = "float32"    # of the base's UNet; "bfloat16" takes half the memory (keep float32 with a rank above 0)
+halved = false           # true: weights held in float16, arithmetic in float32: half the memory, some more time
 checkpointing = false    # true: less memory, more time
 prediction = "auto"      # "v" for a model that predicts velocity
 # tokenizer = "FOLDER"   # of vocab.json and merges.txt, where no ComfyUI is found around the base or in COMFYUI_PATH

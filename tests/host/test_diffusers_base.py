@@ -119,7 +119,7 @@ def test_the_file_is_read_alike(bases):
     torch.testing.assert_close(other.prompts(texts), host.prompts(texts), atol=2e-4, rtol=1e-3)
     words = ["a", "dog,", "traffic-light", "xylophonist"]
     assert other.lengths(words) == host.lengths(words) == [1, 2, 3, 4]
-    read = other.text.tokenizer(" ".join(words), add_special_tokens=False)["input_ids"]
+    read = other.tokens.tokenizer(" ".join(words), add_special_tokens=False)["input_ids"]
     assert sum(other.lengths(words)) == len(read)
     picture = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     latent = other.encode(picture)

@@ -148,7 +148,7 @@ def test_the_gradient_reaches_the_factor_and_nothing_else(base) -> None:
     figures, found = gradients(base, SETTINGS)
     assert set(figures) == {"prediction", "distillation"} and figures["distillation"] > 0
     assert all(grad is not None and float(grad.abs().sum()) > 0 for grad in found.values())
-    frozen = [*base.unet.parameters(), *base.vae.parameters(), *base.text.encoder.parameters()]
+    frozen = [*base.unet.parameters(), *base.vae().parameters(), *base.encoder().parameters()]
     assert all(p.grad is None and not p.requires_grad for p in frozen)
     assert base.unet.attn_processors == processors, "the processors are what they were"
 
@@ -186,12 +186,48 @@ def test_maps_are_those_of_the_layers_that_features_reach(base) -> None:
 
 def test_half_precision_holds_the_unet_alone(model: Path, base) -> None:
     half = loading.load(model, loading.Held(precision="bfloat16"))
-    assert half.unet.dtype is torch.bfloat16 and half.vae.dtype is torch.float32
+    assert half.unet.dtype is torch.bfloat16 and half.vae().dtype is torch.float32
     assert half.facts == base.facts, "cached latents and prompts stay good"
     batch, t = batch_of(base), torch.tensor([300, 800])
     one, other = (each.predict(batch.latent, t, batch.prompts) for each in (base, half))
     assert other.dtype is torch.float32
     assert 0 < float((one - other).norm() / one.norm()) < 0.03
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("settings", [SETTINGS, FactorSettings()], ids=["maps", "plain"])
+def test_weights_held_in_half_give_the_gradients_of_the_same_weights_in_full(
+    model: Path, settings: FactorSettings, checkpointing: bool
+) -> None:
+    """And no unpacked weight waits for the backward pass. Changed weights (of rank 4) are in full in either."""
+    base = loading.load(model, loading.Held(halved=True, checkpointing=checkpointing))
+    full = loading.load(model)
+    heavy = [module for module in base.unet.modules() if isinstance(module, (torch.nn.Linear, torch.nn.Conv2d))]
+    assert {module.weight.dtype for module in heavy} == {torch.float16} and base.dtype is torch.float32
+    assert all(p.dtype is torch.float32 for name, p in base.unet.named_parameters() if not name.endswith("weight"))
+    full.unet.load_state_dict(base.unet.state_dict())
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda one: kept.append(one) or one, lambda one: one):
+        figures, found = gradients(base, settings)
+    if not (settings.rank or checkpointing):  # changed weights are kept, and checkpointing has hooks of its own
+        single = [one for one in kept if one.dtype is torch.float32]
+        unpacked = {id(one) for one in single for module in heavy if torch.equal(one, module.weight.float())}
+        assert any(one.dtype is torch.float16 for one in kept) and not unpacked
+    wanted, expected = gradients(full, settings)
+    assert figures == pytest.approx(wanted, rel=1e-5)
+    for name, grad in expected.items():
+        torch.testing.assert_close(found[name], grad, atol=1e-7, rtol=1e-4, msg=name)
+
+
+def test_what_only_encodes_is_dropped_at_rest_and_loaded_again(model: Path, base) -> None:
+    other = loading.load(model)
+    picture = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    other.rest()
+    assert other.vae._network is None and other.encoder._network is None
+    latent, prompts = other.encode(picture), other.prompts(["a dog"])
+    assert torch.equal(latent, base.encode(picture)) and torch.equal(prompts, base.prompts(["a dog"]))
+    assert torch.equal(other.decode(latent), base.decode(latent))
+    assert not any(p.requires_grad for p in (*other.vae().parameters(), *other.encoder().parameters()))
 
 
 def test_what_is_predicted_is_said_by_the_folder_or_the_recipe(tmp_path: Path, base, model: Path) -> None:
@@ -254,11 +290,11 @@ def test_an_image_factor_and_then_both_are_trained_by_recipes(model: Path, tmp_p
 
 
 def test_a_prompt_is_77_tokens_and_no_more(base) -> None:
-    tokens = base.text.tokens("Hi  you")
+    tokens = base.tokens("Hi  you")
     letters = {letter: number for number, letter in enumerate([*LETTERS, *(f"{one}</w>" for one in LETTERS)])}
     assert tokens == [512, *(letters[one] for one in ("h", "i</w>", "y", "o", "u</w>"))] + [513] * 71
-    assert len(base.text.tokens("a " * 75)) == 77
-    assert base.text.tokens("a " * 80) == base.text.tokens("a " * 75)
+    assert len(base.tokens("a " * 75)) == 77
+    assert base.tokens("a " * 80) == base.tokens("a " * 75)
 
 
 def shapes(path: Path, tensors: dict[str, tuple[int, ...]]) -> Path:
@@ -346,9 +382,9 @@ def test_the_vocabulary_is_found_or_asked_for(model: Path, tmp_path: Path) -> No
         loading.load(lacking)
     with pytest.raises(text.VocabularyError, match=r"frozen\.tokenizer: .*vae holds no vocab\.json"):
         loading.load(lacking, loading.Held(tokenizer=model / "vae"))
-    assert loading.load(lacking, loading.Held(tokenizer=model / "tokenizer")).text.tokens("")[0] == 512
+    assert loading.load(lacking, loading.Held(tokenizer=model / "tokenizer")).tokens("")[0] == 512
     write_tokenizer(tmp_path / "ComfyUI" / text.HOSTS)
-    assert loading.load(lacking, loading.Held(near=(tmp_path / "ComfyUI",))).text.tokens("")[1] == 513
+    assert loading.load(lacking, loading.Held(near=(tmp_path / "ComfyUI",))).tokens("")[1] == 513
 
 
 def test_without_the_libraries_the_command_is_named(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

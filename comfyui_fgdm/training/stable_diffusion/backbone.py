@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -17,18 +17,21 @@ from . import control as controls
 from . import names
 from .attention import captured
 from .checkpointing import Checkpointing
-from .text import Prompts
+from .resting import Resting
+from .text import Tokens, encoded
 
 
 @dataclass(frozen=True)
 class Parts:
-    """A whole Stable Diffusion 1.x: UNet2DConditionModel and AutoencoderKL of diffusers, its prompts, and what its UNet
-    predicts ("eps" or "v")."""
+    """A whole Stable Diffusion 1.x: UNet2DConditionModel and AutoencoderKL of diffusers, the text encoder of transformers and
+    the tokens that it reads, and what the UNet predicts ("eps" or "v"). again: load VAE and text encoder once more."""
 
     unet: Any
     vae: Any
-    prompts: Prompts
+    encoder: Any
+    tokens: Tokens
     prediction: str
+    again: tuple[Callable[[], Any], Callable[[], Any]] | None = None
 
 
 class DiffusersBackbone:
@@ -41,11 +44,12 @@ class DiffusersBackbone:
     def __init__(self, parts: Parts, device: torch.device | str = "cpu", checkpointing: bool = False) -> None:
         self.device = torch.device(device)
         self.unet = parts.unet.requires_grad_(False).eval().to(self.device)
-        self.vae = parts.vae.requires_grad_(False).eval().to(self.device)
-        self.text = parts.prompts
-        self.text.encoder.requires_grad_(False).eval().to(self.device)
+        vae_again, encoder_again = parts.again or (None, None)
+        self.vae = Resting(parts.vae, self.device, vae_again)
+        self.encoder = Resting(parts.encoder, self.device, encoder_again)
+        self.tokens = parts.tokens
         own, config = dict(self.unet.named_parameters()), self.unet.config
-        self.dtype = next(iter(own.values())).dtype
+        self.dtype = own["conv_norm_out.weight"].dtype  # that it computes in; other weights may be held in less
         attention = ["CrossAttn" in kind for kind in config.down_block_types]
         self.names = names.to_checkpoint(own, attention, config.layers_per_block)
         self.weights = {name: own[theirs] for name, theirs in self.names.items()}
@@ -56,33 +60,32 @@ class DiffusersBackbone:
             channels=config.in_channels,
             widths=tuple(config.block_out_channels),
             embedding=4 * config.block_out_channels[0],
-            cell=2 ** (len(self.vae.config.block_out_channels) - 1),
-            fingerprint=_fingerprint(self.vae, self.text.encoder),
+            cell=2 ** (len(parts.vae.config.block_out_channels) - 1),
+            fingerprint=_fingerprint(parts.vae, parts.encoder),
         )
 
     def prompts(self, texts: Sequence[str]) -> Tensor:
         """B x 77 x 768."""
-        self.text.encoder.to(self.device)
-        return self.text(texts)
+        return encoded(texts, self.tokens, self.encoder())
 
     def rest(self) -> None:
-        """VAE and text encoder wait in main memory until they are used again."""
-        self.vae.to("cpu")
-        self.text.encoder.to("cpu")
+        """VAE and text encoder leave the device until they are used again, see ``Resting``."""
+        self.vae.rest()
+        self.encoder.rest()
 
     def lengths(self, words: Sequence[str]) -> list[int]:
-        return self.text.lengths(words)
+        return self.tokens.lengths(words)
 
     @torch.no_grad()
     def encode(self, pictures: Tensor) -> Tensor:
-        self.vae.to(self.device)
-        found = self.vae.encode(2 * pictures.to(self.device, self.vae.dtype) - 1).latent_dist.mode()
-        return found.float() * self.vae.config.scaling_factor
+        vae = self.vae()
+        found = vae.encode(2 * pictures.to(self.device, vae.dtype) - 1).latent_dist.mode()
+        return found.float() * vae.config.scaling_factor
 
     def decode(self, latents: Tensor) -> Tensor:
-        self.vae.to(self.device)
-        latents = latents.to(self.device, self.vae.dtype) / self.vae.config.scaling_factor
-        return (self.vae.decode(latents).sample.float() / 2 + 0.5).clamp(0, 1)
+        vae = self.vae()
+        latents = latents.to(self.device, vae.dtype) / vae.config.scaling_factor
+        return (vae.decode(latents).sample.float() / 2 + 0.5).clamp(0, 1)
 
     def embed(self, t: Tensor) -> Tensor:
         return self.unet.time_embedding(self.unet.time_proj(t).to(self.dtype)).float()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from torch import nn
 from ...factors import checkpoints
 from . import libraries, names
 from .backbone import DiffusersBackbone, Parts
+from .halved import HALF, halve
 from .kinds import EXPECTED, TEXT, UNET, VAE, BaseModelError, prediction_of, refuse_other_file, refuse_other_folder
-from .text import Prompts, tokenizer_folder
+from .text import Tokens, tokenizer_folder
 
 CONFIGS = Path(__file__).resolve().parents[2] / "data" / "sd1"
 """What a checkpoint file does not say of its parts, in the layout of diffusers."""
@@ -25,11 +27,13 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": t
 
 @dataclass(frozen=True)
 class Held:
-    """How a base is held. precision: of its UNet, see ``PRECISIONS``. checkpointing: of gradients, in the UNet. prediction:
+    """How a base is held. precision: of its UNet, see ``PRECISIONS``. halved: weights of the UNet in float16, whatever the
+    precision of its arithmetic, see ``halved``. checkpointing: of gradients, in the UNet. prediction:
     "eps", "v", or "auto" (what a diffusers folder says, eps for a file). tokenizer: folder of its vocabulary, if it has to
     be named. near: other folders that may hold it, such as that of ComfyUI."""
 
     precision: str = "float32"
+    halved: bool = False
     checkpointing: bool = False
     prediction: str = "auto"
     tokenizer: Path | None = None
@@ -62,47 +66,83 @@ def look(base: Path) -> None:
 
 
 def _of_file(path: Path, held: Held, near: Sequence[Path]) -> Parts:
-    diffusers, _ = libraries.load()
-    dtype = PRECISIONS[held.precision]
     with checkpoints.open_file(path) as file:
         widths = _widths(file)
         _check_unet(file, widths)
         tokenizer = _tokenizer(held, near)
-        how = {"config": str(CONFIGS), "local_files_only": True}
-        unet = diffusers.UNet2DConditionModel.from_single_file(
-            _tensors(file, UNET), **how, subfolder="unet", torch_dtype=dtype, block_out_channels=widths
-        )
+        unet = _unet(_tensors(file, UNET), held, widths)
+    vae, encoder = _vae_of_file(path), _encoder_of_file(path)
+    _check_filled(path, unet, vae, encoder)
+    prediction = "eps" if held.prediction == "auto" else held.prediction
+    again = partial(_vae_of_file, path), partial(_encoder_of_file, path)
+    return Parts(unet, vae, encoder, Tokens(tokenizer), prediction, again)
+
+
+def _unet(tensors: dict[str, torch.Tensor], held: Held, widths: Sequence[int]) -> Any:
+    diffusers, _ = libraries.load()
+    exact = held.halved and all(value.dtype is HALF for value in tensors.values())  # then it is never held in full
+    unet = diffusers.UNet2DConditionModel.from_single_file(
+        tensors,
+        config=str(CONFIGS),
+        local_files_only=True,
+        subfolder="unet",
+        torch_dtype=HALF if exact else PRECISIONS[held.precision],
+        block_out_channels=widths,
+    )
+    if held.halved:
+        halve(unet)
+    return unet
+
+
+def _vae_of_file(path: Path) -> Any:
+    diffusers, _ = libraries.load()
+    with checkpoints.open_file(path) as file, libraries.quiet():
         try:
-            vae = diffusers.AutoencoderKL.from_single_file(
-                _tensors(file, VAE), **how, subfolder="vae", torch_dtype=torch.float32
+            return diffusers.AutoencoderKL.from_single_file(
+                _tensors(file, VAE),
+                config=str(CONFIGS),
+                local_files_only=True,
+                subfolder="vae",
+                torch_dtype=torch.float32,
             )
         except (RuntimeError, ValueError, KeyError) as error:
             raise BaseModelError(
                 f"base: {path} has no whole VAE of Stable Diffusion 1.x ({libraries.short(error)})"
             ) from None
-        encoder = _encoder(file)
-    _check_filled(path, unet, vae, encoder)
-    return Parts(unet, vae, Prompts(tokenizer, encoder), "eps" if held.prediction == "auto" else held.prediction)
+
+
+def _encoder_of_file(path: Path) -> Any:
+    with checkpoints.open_file(path) as file, libraries.quiet():
+        return _encoder(file)
 
 
 def _of_folder(folder: Path, held: Held, near: Sequence[Path]) -> Parts:
     diffusers, transformers = libraries.load()
     prediction = prediction_of(folder) if held.prediction == "auto" else held.prediction
     tokenizer = _tokenizer(held, near)
-
-    def part(kind: Any, name: str, **how: Any) -> Any:
-        files = [file.name for file in (folder / name).iterdir() if file.suffix in (".safetensors", ".bin")]
-        variant = "fp16" if files and all(".fp16." in file for file in files) else None
-        try:
-            return kind.from_pretrained(str(folder / name), variant=variant, local_files_only=True, **how)
-        except (OSError, RuntimeError, ValueError) as error:
-            raise BaseModelError(f"base: {folder / name} cannot be loaded ({libraries.short(error)})") from None
-
-    unet = part(diffusers.UNet2DConditionModel, "unet", torch_dtype=PRECISIONS[held.precision])
-    vae = part(diffusers.AutoencoderKL, "vae", torch_dtype=torch.float32)
-    encoder = part(transformers.CLIPTextModel, "text_encoder").float()
+    again = (
+        partial(_part, diffusers.AutoencoderKL, folder, "vae", torch_dtype=torch.float32),
+        partial(_part, transformers.CLIPTextModel, folder, "text_encoder"),
+    )
+    unet = _part(diffusers.UNet2DConditionModel, folder, "unet", torch_dtype=PRECISIONS[held.precision])
+    if held.halved:
+        halve(unet)
+    vae, encoder = (load() for load in again)
     _check_filled(folder, unet, vae, encoder)
-    return Parts(unet, vae, Prompts(tokenizer, encoder), prediction)
+    return Parts(unet, vae, encoder, Tokens(tokenizer), prediction, again)
+
+
+def _part(kind: Any, folder: Path, name: str, torch_dtype: torch.dtype = torch.float32) -> Any:
+    """A part of a diffusers folder in this precision."""
+    how = {} if name == "text_encoder" else {"torch_dtype": torch_dtype}
+    files = [file.name for file in (folder / name).iterdir() if file.suffix in (".safetensors", ".bin")]
+    variant = "fp16" if files and all(".fp16." in file for file in files) else None
+    try:
+        with libraries.quiet():
+            part = kind.from_pretrained(str(folder / name), variant=variant, local_files_only=True, **how)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise BaseModelError(f"base: {folder / name} cannot be loaded ({libraries.short(error)})") from None
+    return part.to(torch_dtype)
 
 
 def _tokenizer(held: Held, near: Sequence[Path]) -> Any:

@@ -40,13 +40,13 @@ def tokenizer_folder(wished: Path | None, near: Sequence[Path]) -> Path:
     )
 
 
-class Prompts:
-    """Texts to tokens to what the UNet reads. A text is taken as it is: there is no emphasis by brackets in it."""
+class Tokens:
+    """Texts to tokens. A text is taken as it is: there is no emphasis by brackets in it."""
 
-    def __init__(self, tokenizer: Any, encoder: Any) -> None:
-        self.tokenizer, self.encoder = tokenizer, encoder
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
 
-    def tokens(self, text: str) -> list[int]:
+    def __call__(self, text: str) -> list[int]:
         """The 77 token numbers of a text: start, text, end, and ends again. Of a longer one the first part, as in the host:
         all prompts of a batch have one length."""
         start, end = self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
@@ -57,9 +57,10 @@ class Prompts:
         """How many tokens each word takes; CLIP splits a text at blanks first."""
         return [len(self.tokenizer(word, add_special_tokens=False)["input_ids"]) for word in words]
 
-    @torch.no_grad()
-    def __call__(self, texts: Sequence[str]) -> Tensor:
-        """float32 B x 77 x width."""
-        device = next(self.encoder.parameters()).device
-        tokens = torch.tensor([self.tokens(text) for text in texts], device=device)
-        return self.encoder(input_ids=tokens).last_hidden_state.float()
+
+@torch.no_grad()
+def encoded(texts: Sequence[str], tokens: Tokens, encoder: Any) -> Tensor:
+    """float32 B x 77 x width: what the text encoder of transformers makes of these texts."""
+    device = next(encoder.parameters()).device
+    numbers = torch.tensor([tokens(text) for text in texts], device=device)
+    return encoder(input_ids=numbers).last_hidden_state.float()
