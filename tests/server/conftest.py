@@ -61,3 +61,9 @@ def main_workflow(api_workflow: Callable[[str], Prompt]) -> Prompt:
     node(prompt, "FGDM_SampleMaps")["inputs"].update(count=3, steps=4)
     node(prompt, "KSampler")["inputs"]["steps"] = 4
     return prompt
+
+
+@pytest.fixture(scope="session")
+def undisturbed() -> dict[str, dict]:
+    """By cache mode, what the main workflow makes where nothing was interrupted: run once, by the first test that asks."""
+    return {}
