@@ -25,6 +25,7 @@ TALL = {
     "CLIPTextEncode", "FGDM_BestOfN", "FGDM_Objects", "FGDM_SampleMaps", "MaskPreview", "PreviewImage",
     "PrimitiveStringMultiline", "SamplerCustomAdvanced", "SaveImage", "FGDM_TrainFactor", "FGDM_EditByText", "FGDM_FinishMap",
     "FGDM_ChooseMap", "FGDM_EditMap", "FGDM_EditByWords", "FGDM_CompareMaps",
+    "FGDM_TrainImageFactor", "FGDM_TrainJoint",
 }  # fmt: skip
 TITLE = 30  # of a node, above its position
 BETWEEN = 26  # free between two nodes of a column; the classic renderer writes the pack's name there

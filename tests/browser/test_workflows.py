@@ -41,8 +41,8 @@ OTHER_SEEDS = """(text) => app.graph.nodes.flatMap((node) => node.widgets ?? [])
 
 
 # A training as long as it needs to be seen; the server's tests run it as shipped.
-FEW_STEPS = """() => app.graph.nodes.filter((node) => node.type === 'FGDM_TrainFactor')
-  .forEach((node) => { node.widgets.find((widget) => widget.name === 'steps').value = 10 })"""
+FEW_STEPS = """() => app.graph.nodes.filter((node) => node.type.startsWith('FGDM_Train'))
+  .forEach((node) => { node.widgets.find((widget) => widget.name === 'steps').value = 5 })"""
 
 
 def showing_all_kinds() -> set[str]:

@@ -74,7 +74,7 @@ def test_locale_has_every_node_and_nothing_else(comfy_host: Any) -> None:
 
 NO_WORKFLOW = {
     *("FGDM_Judge", "FGDM_ObjectsByModel"),
-    *("FGDM_TrainImageFactor", "FGDM_TrainJoint", "FGDM_SelectBest", "FGDM_AttendExcite"),
+    *("FGDM_SelectBest", "FGDM_AttendExcite"),
     "FGDM_LoadInversion",
     *("FGDM_TransformRegion", "FGDM_DeleteRegion", "FGDM_PasteRegion", "FGDM_ChangeClass", "FGDM_DrawOnMap"),
 }
