@@ -9,7 +9,7 @@ from .types import CATEGORY, ConceptsType
 class Concepts(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        from ..comfyui_fgdm.sampling.edits import Masks
+        from ..comfyui_fgdm.sampling.choices import Masks
 
         return io.Schema(
             node_id="FGDM_Concepts",
@@ -52,7 +52,8 @@ class Concepts(io.ComfyNode):
         cls, text, scale, threshold, masks, where, grow, warm_up, cool_down, mask=None, concepts=None
     ) -> io.NodeOutput:
         from ..comfyui_fgdm.host.inversion.concepts import written
-        from ..comfyui_fgdm.sampling.edits import Concept, Masks
+        from ..comfyui_fgdm.sampling.choices import Masks
+        from ..comfyui_fgdm.sampling.edits import Concept
 
         how = Concept(scale, False, threshold, warm_up, cool_down or None, Masks(masks))
         return io.NodeOutput(written(text, how, where, mask, grow, concepts))

@@ -11,7 +11,7 @@ from .types import ObjectsType
 class EditMap(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        from ..comfyui_fgdm.host.map_editor import WhenChanged
+        from ..comfyui_fgdm.host.choices import WhenChanged
 
         factor, palette = reading_inputs()
 
@@ -75,7 +75,8 @@ class EditMap(io.ComfyNode):
     def execute(
         cls, map, recipe, when_changed, factor=None, second=None, picture=None, objects=None, palette=OF_THE_FACTOR
     ) -> io.NodeOutput:
-        from ..comfyui_fgdm.host.map_editor import EditInputs, WhenChanged, edit_maps
+        from ..comfyui_fgdm.host.choices import WhenChanged
+        from ..comfyui_fgdm.host.map_editor import EditInputs, edit_maps
         from ..comfyui_fgdm.host.progress import send, show_text
 
         told = "" if palette == OF_THE_FACTOR else palette

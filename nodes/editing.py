@@ -35,7 +35,7 @@ def reading_inputs() -> list:
 
 def region_inputs() -> list:
     """class_name, which, x, y, mask: what of the map is meant."""
-    from ..comfyui_fgdm.host.map_operations import Which
+    from ..comfyui_fgdm.host.choices import Which
 
     return [
         io.String.Input(
@@ -77,7 +77,8 @@ def opened(maps, factor, palette):
 
 
 def selection(class_name, which, x, y, mask):
-    from ..comfyui_fgdm.host.map_operations import Selection, Which
+    from ..comfyui_fgdm.host.choices import Which
+    from ..comfyui_fgdm.host.map_operations import Selection
 
     return Selection(class_name, Which(which), x, y, mask)
 

@@ -12,8 +12,8 @@ class Judge(io.ComfyNode):
     @classmethod
     def define_schema(cls):
         from ..comfyui_fgdm.host import own
-        from ..comfyui_fgdm.host.judging import By
-        from ..comfyui_fgdm.objects.verdict import Pairs
+        from ..comfyui_fgdm.host.choices import By
+        from ..comfyui_fgdm.objects.choices import Pairs
 
         return io.Schema(
             node_id="FGDM_Judge",
@@ -125,9 +125,10 @@ class Judge(io.ComfyNode):
         cls, image, objects, judge, boxes=None, segmentation=None, selector=None, pairs="best first", palette=OF_THE_OBJECTS,
         classes="", threshold=0.5, judge_name="",
     ) -> io.NodeOutput:  # fmt: skip
-        from ..comfyui_fgdm.host.judging import By, Judging, judge_image
+        from ..comfyui_fgdm.host.choices import By
+        from ..comfyui_fgdm.host.judging import Judging, judge_image
         from ..comfyui_fgdm.host.progress import show_text
-        from ..comfyui_fgdm.objects.verdict import Pairs
+        from ..comfyui_fgdm.objects.choices import Pairs
 
         told = "" if palette == OF_THE_OBJECTS else palette
         judging = Judging(By(judge), told, classes, threshold, judge_name, Pairs(pairs))

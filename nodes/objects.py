@@ -12,7 +12,7 @@ class Objects(io.ComfyNode):
     @classmethod
     def define_schema(cls):
         from ..comfyui_fgdm.host import own
-        from ..comfyui_fgdm.objects.sentence import Denied
+        from ..comfyui_fgdm.objects.choices import Denied
 
         return io.Schema(
             node_id="FGDM_Objects",
@@ -93,7 +93,7 @@ class Objects(io.ComfyNode):
         from ..comfyui_fgdm.host.asking import Asking, ask
         from ..comfyui_fgdm.host.progress import show_text
         from ..comfyui_fgdm.objects import words
-        from ..comfyui_fgdm.objects.sentence import Denied
+        from ..comfyui_fgdm.objects.choices import Denied
 
         told = "" if palette == OF_THE_FACTOR else palette
         query = ask(text, factor, Asking(mode, told, counts, Denied(denied)))

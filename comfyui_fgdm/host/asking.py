@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from ..maps.palettes import Palette, PaletteError
 from ..objects import words
-from ..objects.sentence import Denied, Reading
+from ..objects.choices import Denied
+from ..objects.sentence import Reading
 from . import own
 from .models.factor import Factor
 from .reading import scored_reader

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 import comfy.model_management
@@ -15,26 +14,19 @@ from ..iconworld.family import judge as family_judge
 from ..maps.palettes import COCO, PaletteError
 from ..maps.reader import reader
 from ..objects import charts, verdict
+from ..objects.choices import Pairs
 from ..objects.judge import COCO_THINGS, JudgeError, Judgement, by_boxes, by_labels, read_boxes
 from ..objects.judge_chart import judge_table
 from ..objects.query import ObjectQuery
 from ..objects.recall import RULE, PresenceRule
-from ..objects.verdict import Pairs
 from . import folders, own
+from .choices import By
 from .reading import pictures_of, read_maps, to_image
 
 EMBEDDED_FILE = folders.EMBEDDED / "judge" / "fgdm-iconworld-judge.safetensors"
 EMBEDDED_NAME = "the judge of the tiny family"
 _MULTIPLE = 32  # of the sides that its network takes, in pixels
 _AT_ONCE = 8  # pictures
-
-
-class By(Enum):
-    """Who judges."""
-
-    BOXES = "boxes"
-    SEGMENTATION = "segmentation"
-    EMBEDDED = "embedded judge"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from enum import Enum
 
 import numpy as np
 import torch
@@ -16,17 +15,10 @@ from ..editing.keys import RecipeError
 from ..editing.segmentation import TABLE
 from ..objects.words import ObjectQuery
 from . import indexed, value_editing
+from .choices import WhenChanged
 from .editing import OpenMaps, Outcome, check_objects, compared, edit, open_maps
 from .models.factor import Factor
 from .reading import pictures_of
-
-
-class WhenChanged(Enum):
-    """What to do with a recipe that was made on another map."""
-
-    ASK = "ask"
-    APPLY = "apply"
-    IGNORE = "ignore"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
 
 import numpy as np
 import torch
@@ -22,22 +21,11 @@ from ..maps import palettes
 from ..maps.palette_file import Palette
 from ..objects.words import ObjectQuery
 from . import value_editing
+from .choices import Which
 from .editing import OpenMaps, Outcome, check_objects, compared, edit
 from .reading import class_labels, to_image
 
 DRAWINGS = ("stroke", "line", "rectangle", "ellipse", "polygon", "fill", "recolour", "background")
-
-
-class Which(Enum):
-    """Which of several regions of a class is meant."""
-
-    LARGEST = "largest"
-    SMALLEST = "smallest"
-    LEFT = "left"
-    RIGHT = "right"
-    TOP = "top"
-    BOTTOM = "bottom"
-    ALL = "all"
 
 
 @dataclass(frozen=True)

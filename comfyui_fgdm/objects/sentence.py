@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
 
 from ..maps.palette_file import Palette
 from . import vocabulary
@@ -15,13 +14,6 @@ from .tokens import BREAKS, Token
 
 _LOOK_AHEAD = 6
 """Entries after a comma that are searched for the "or" of "no cats, dogs or birds"."""
-
-
-class Denied(Enum):
-    """What becomes of things that a text says are not there."""
-
-    LEFT_OUT = "left out"
-    ABSENT = "must be absent"
 
 
 @dataclass(frozen=True)

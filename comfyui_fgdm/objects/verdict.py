@@ -5,22 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 from . import recall
+from .choices import Pairs
 from .judge import JudgeError, Judgement
 
 MAX_REPORT = 8_000_000
 UNKNOWN = "an unknown selector"
 """A selector whose report does not say what it is, such as Select Best by Scores."""
-
-
-class Pairs(Enum):
-    """Which of the selector's maps each picture was made from."""
-
-    BEST_FIRST = "best first"
-    ALL = "all, in order"
 
 
 @dataclass(frozen=True)

@@ -10,23 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from .attention_maps import above_quantile, attention_mask
+from .choices import Masks
 from .inversion import Inversion, InversionError, Order, mean_of, steps_of
-
-
-class Masks(str, Enum):
-    """Where a concept acts, inside its region if it has one."""
-
-    BOTH = "attention and noise"
-    ATTENTION = "attention"
-    NOISE = "noise"
-    REGION = "region only"
 
 
 @dataclass(frozen=True)

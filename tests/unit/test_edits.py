@@ -10,7 +10,8 @@ import torch
 from comfyui_fgdm.objects.changes import read_changes
 from comfyui_fgdm.sampling import attention_maps, edits, inversion
 from comfyui_fgdm.sampling.attention_maps import AttentionMean, Tokens
-from comfyui_fgdm.sampling.edits import Concept, Masks, Predictions
+from comfyui_fgdm.sampling.choices import Masks
+from comfyui_fgdm.sampling.edits import Concept, Predictions
 from comfyui_fgdm.sampling.inversion import InversionError, Order
 
 SHAPE = (2, 3, 8, 8)

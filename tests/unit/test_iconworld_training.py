@@ -269,7 +269,7 @@ def test_held_out_prompts_are_held_out_and_within_the_vocabulary():
 
 def test_attention_written_out_is_the_fused_one(monkeypatch):
     """Training in half precision on a CPU takes the other way; it must be the same function."""
-    from comfyui_fgdm.iconworld.family import blocks
+    from comfyui_fgdm.factors import unet_layers as blocks
 
     q, k, v = torch.randn(3, 2, 4, 9, 8)
     for causal in (False, True):

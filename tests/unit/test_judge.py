@@ -11,10 +11,11 @@ import torch
 
 from comfyui_fgdm.maps import palettes
 from comfyui_fgdm.objects import recall, verdict, words
+from comfyui_fgdm.objects.choices import Pairs
 from comfyui_fgdm.objects.judge import COCO_THINGS, JudgeError, by_boxes, by_labels, read_boxes
 from comfyui_fgdm.objects.judge_chart import judge_table
 from comfyui_fgdm.objects.sentence import Reading
-from comfyui_fgdm.objects.verdict import Pairs, read_selector
+from comfyui_fgdm.objects.verdict import read_selector
 from comfyui_fgdm.objects.words import ObjectsError
 
 COCO, ADE = palettes.COCO, palettes.get("ade20k150")

@@ -12,7 +12,8 @@ from torch.nn import functional as F
 from ...maps.reader import Reader
 from ...objects.changes import read_changes
 from ...sampling.attention_maps import Tokens
-from ...sampling.edits import Concept, Masks
+from ...sampling.choices import Masks
+from ...sampling.edits import Concept
 from ...sampling.inversion import InversionError
 from ..reading import class_labels
 

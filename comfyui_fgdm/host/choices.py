@@ -1,0 +1,33 @@
+"""What nodes of maps and judges let a user choose from. By itself, so that their schemas load nothing else."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class WhenChanged(Enum):
+    """What to do with a recipe that was made on another map."""
+
+    ASK = "ask"
+    APPLY = "apply"
+    IGNORE = "ignore"
+
+
+class Which(Enum):
+    """Which of several regions of a class is meant."""
+
+    LARGEST = "largest"
+    SMALLEST = "smallest"
+    LEFT = "left"
+    RIGHT = "right"
+    TOP = "top"
+    BOTTOM = "bottom"
+    ALL = "all"
+
+
+class By(Enum):
+    """Who judges."""
+
+    BOXES = "boxes"
+    SEGMENTATION = "segmentation"
+    EMBEDDED = "embedded judge"
