@@ -39,7 +39,7 @@ class SaveInversion(io.ComfyNode):
 class LoadInversion(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        from ..comfyui_fgdm.host.inversion import files
+        from ..comfyui_fgdm.host.inversion import listing
 
         return io.Schema(
             node_id="FGDM_LoadInversion",
@@ -51,7 +51,7 @@ class LoadInversion(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "inversion_name",
-                    options=files.names(),
+                    options=listing.names(),
                     tooltip="A file of output/fgdm_inversions. Refresh (R) shows new ones.",
                 )
             ],

@@ -12,7 +12,7 @@ class ObjectsByModel(io.ComfyNode):
     @classmethod
     def define_schema(cls):
         from ..comfyui_fgdm.host import own
-        from ..comfyui_fgdm.objects.by_model import Scope, Shots
+        from ..comfyui_fgdm.objects.choices import Scope, Shots
 
         return io.Schema(
             node_id="FGDM_ObjectsByModel",
@@ -110,7 +110,7 @@ class ObjectsByModel(io.ComfyNode):
         from ..comfyui_fgdm.host.asking_model import Question, ask_model
         from ..comfyui_fgdm.host.progress import show_text
         from ..comfyui_fgdm.objects import words
-        from ..comfyui_fgdm.objects.by_model import Scope, Shots
+        from ..comfyui_fgdm.objects.choices import Scope, Shots
 
         asking = Asking(palette="" if palette == OF_THE_FACTOR else palette, counts=counts)
         question = Question(asking, Shots(shots), Scope(scope), model, timeout, if_it_fails == "stop")

@@ -16,7 +16,8 @@ import comfy.model_management
 import folder_paths
 
 from ..objects import by_model, words
-from ..objects.by_model import AnswerError, Scope, Shots
+from ..objects.by_model import AnswerError
+from ..objects.choices import Scope, Shots
 from ..objects.endpoint import Endpoint, EndpointError, ask
 from .asking import Asking, palette_of
 from .asking import ask as by_table

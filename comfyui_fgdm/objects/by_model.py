@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 import re
-from enum import Enum
 from typing import Any
 
 from ..maps.palettes import Palette
+from .choices import Scope, Shots
 from .numbers import MAX_COUNT
 from .query import ObjectItem, ObjectQuery
 from .words import find_class, read
@@ -22,20 +22,6 @@ MAX_OBJECTS = 64
 MAX_TEXT = 8_000
 """Characters of a text that are sent."""
 EXAMPLE = "a woman in a hat reads a book on a bench, two cars and a house behind her under a cloudy sky"
-
-
-class Shots(Enum):
-    """How many examples are shown."""
-
-    ZERO = "zero-shot"
-    ONE = "one-shot"
-
-
-class Scope(Enum):
-    """Which objects are asked for: those of the text, or, as in the paper, all that such a scene may hold."""
-
-    NAMED = "named in the text"
-    PLAUSIBLE = "all the scene may hold"
 
 
 class AnswerError(ValueError):

@@ -17,3 +17,17 @@ class Pairs(Enum):
 
     BEST_FIRST = "best first"
     ALL = "all, in order"
+
+
+class Shots(Enum):
+    """How many examples are shown."""
+
+    ZERO = "zero-shot"
+    ONE = "one-shot"
+
+
+class Scope(Enum):
+    """Which objects are asked for: those of the text, or, as in the paper, all that such a scene may hold."""
+
+    NAMED = "named in the text"
+    PLAUSIBLE = "all the scene may hold"

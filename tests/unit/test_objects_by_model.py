@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from comfyui_fgdm.maps import palettes
 from comfyui_fgdm.objects import by_model
-from comfyui_fgdm.objects.by_model import AnswerError, Scope, Shots, read_answer
+from comfyui_fgdm.objects.by_model import AnswerError, read_answer
+from comfyui_fgdm.objects.choices import Scope, Shots
 from comfyui_fgdm.objects.endpoint import MAX_REPLY, Endpoint, EndpointError, ask
 from tools.chat_endpoint import ChatEndpoint, reply
 

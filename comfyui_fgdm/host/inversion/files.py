@@ -6,7 +6,6 @@ import json
 import re
 from pathlib import Path
 
-import folder_paths
 import safetensors
 import torch
 from safetensors.torch import save_file
@@ -14,24 +13,11 @@ from safetensors.torch import save_file
 from ...sampling.inversion import Inversion, InversionError, Order, check_sigmas
 from .fingerprint import PARTS
 from .invert import Inverted
+from .listing import folder, names
 
-FOLDER = "fgdm_inversions"
-"""Below the host's output folder."""
 KEY = "fgdm_inversion"
 VERSION = 1
 TENSORS = ("sigmas", "source", "path", "noises")
-
-
-def folder() -> Path:
-    return Path(folder_paths.get_output_directory()) / FOLDER
-
-
-def names() -> list[str]:
-    """Names of the saved inversions, in order. Never raises: node definitions call it."""
-    try:
-        return sorted(path.name for path in folder().glob("*.safetensors"))
-    except OSError:
-        return []
 
 
 def save(inverted: Inverted, name: str) -> str:
