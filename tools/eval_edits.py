@@ -129,11 +129,9 @@ class Measure:
         )
 
     def present(self, labels: torch.Tensor) -> set[int]:
-        rule = self.host.engine("comfyui_fgdm.maps.presence")
-        solid = rule.solid(labels[None].float(), rule.RULE.erode)[0]
-        found, counts = labels[solid].unique(return_counts=True)
-        least = rule.RULE.min_area * labels.numel()
-        return {label for label, count in zip(found.tolist(), counts.tolist()) if count >= least}
+        recall, palettes = (self.host.engine(f"comfyui_fgdm.{name}") for name in ("objects.recall", "maps.palettes"))
+        areas = recall.class_areas(labels[None], len(palettes.COCO))[0]
+        return set(recall.is_present(areas).nonzero().flatten().tolist())
 
     def text(self, labels: torch.Tensor, edit: Edit) -> str:
         """A prompt of what the map is to hold."""

@@ -48,10 +48,7 @@ def choose(maps: torch.Tensor, choice: int, objects: ObjectQuery | None = None, 
         scores = recall.score(labels, objects)
         order = recall.ranking(scores)
         found = [round(float(one), 6) for one in scores.recall]
-        missing = [
-            [name for name, there in zip(objects.names, row, strict=True) if not there]
-            for row in scores.present.tolist()
-        ]
+        missing = recall.missing(scores, objects)
     index = order[0] if choice == 0 else choice - 1
     entry = {
         "thumbs": [indexed.show(_thumbnail(one)) for one in pictures_of(maps[..., :3])],

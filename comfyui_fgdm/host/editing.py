@@ -124,16 +124,13 @@ def edit(
 
 def compared(before: torch.Tensor, after: torch.Tensor, query: ObjectQuery) -> list[dict]:
     """Of each pair of label maps int [B, H, W]: recall before and after, and the names of the objects that are missing."""
-    entries = []
-    scores = [recall.score(labels, query) for labels in (before, after)]
-    for k in range(len(before)):
-        entry = {}
-        for name, score in zip(("before", "after"), scores, strict=True):
-            there = score.present[k].tolist()
-            missing = [item for item, yes in zip(query.names, there, strict=True) if not yes]
-            entry[name] = {"recall": round(float(score.recall[k]), 6), "missing": missing}
-        entries.append(entry)
-    return entries
+
+    def entries(labels: torch.Tensor) -> list[dict]:
+        scores = recall.score(labels, query)
+        lacks = recall.missing(scores, query)
+        return [{"recall": round(float(one), 6), "missing": m} for one, m in zip(scores.recall, lacks, strict=True)]
+
+    return [{"before": one, "after": other} for one, other in zip(entries(before), entries(after), strict=True)]
 
 
 def check_objects(objects: ObjectQuery | None, opened: OpenMaps) -> None:

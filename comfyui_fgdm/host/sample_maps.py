@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import comfy.model_management
 import torch
 
+from ..maps.presence import CELLS, RULE, PresenceRule
 from ..maps.reader import Reader
 from ..objects import recall, words
 from ..sampling import colours
@@ -24,9 +25,6 @@ PRUNED_AT = 0.6
 """Share of the steps after which a batch is pruned; before half-way the prediction says little of the map."""
 TRUSTED = 0.75
 """Share of the cells of finished maps that fitted colours must read as the decoder's pictures, else predictions are decoded."""
-RULE = recall.RULE
-CELLS = replace(RULE, erode=0)
-"""Of maps read at the size of their latents: one cell is many pixels, of which none has to be taken off."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +129,10 @@ class _Run:
         self._pictures: list[torch.Tensor] = []
         self._latents: list[torch.Tensor] = []
         self._parked = 0
-        self._colours: colours.LatentColours | None = None
+        self._colours: tuple[int, colours.LatentColours | None] = (
+            0,
+            None,
+        )  # and the number of batches that taught them
 
     def perform(self, work: Work) -> list[Score]:
         try:
@@ -157,23 +158,24 @@ class _Run:
             found |= zip(part.candidates, self._merits(maps, RULE))
             self.progress.finished(self._pictures)
             if plan.pruning is not None:
-                self._learn(part.latents)
+                self._latents.append(part.latents.float().cpu())
         self._parked = len(work.candidates)
         return [found[one] for one in work.candidates]
 
-    def _merits(self, pictures: torch.Tensor, rule: recall.PresenceRule) -> list[Score]:
+    def _merits(self, pictures: torch.Tensor, rule: PresenceRule) -> list[Score]:
         labels = self.reader.read(pictures.to(device="cpu", dtype=torch.float32))
         return recall.merits(recall.score(labels, self.query, rule))
 
     def _predicted(self, latents: torch.Tensor) -> list[Score]:
-        if self._colours is not None:
-            return self._merits(self._colours(latents.cpu()), CELLS)
+        if self._latents and self._colours[0] != len(self._latents):
+            self._colours = len(self._latents), self._fitted()
+        if (fitted := self._colours[1]) is not None:
+            return self._merits(fitted(latents.cpu()), CELLS)
         return self._merits(self.vae.decode(latents), RULE)
 
-    def _learn(self, latents: torch.Tensor) -> None:
-        """Fit the colours of latents to all finished maps, and trust them where they read what the decoder shows."""
-        self._latents.append(latents.float().cpu())
+    def _fitted(self) -> colours.LatentColours | None:
+        """The colours of latents, fitted to all finished maps; None where they do not read what the decoder shows."""
         known, maps = torch.cat(self._latents), torch.cat(self._pictures).float().cpu()
         fitted = colours.fit(known, maps)
         read, shown = (self.reader.read(one) for one in (fitted(known), colours.cells(maps, known)))
-        self._colours = fitted if float((read == shown).float().mean()) >= TRUSTED else None
+        return fitted if float((read == shown).float().mean()) >= TRUSTED else None

@@ -30,6 +30,8 @@ class PresenceRule:
 
 
 RULE = PresenceRule()
+CELLS = PresenceRule(erode=0)
+"""Of maps read at the size of their latents: one cell is many pixels, of which none has to be taken off."""
 
 
 def solid(values: torch.Tensor, passes: int) -> torch.Tensor:

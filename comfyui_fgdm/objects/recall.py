@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 import torch
 
@@ -62,19 +63,26 @@ def presence(labels: torch.Tensor, query: ObjectQuery, rule: PresenceRule = RULE
 
     The mask of an item is the union of its label and the labels that count as well.
     """
-    held, area, _ = _presence(labels, query, rule)
-    return held, area
+    found = _presence(labels, query, rule)
+    return found.held, found.area
 
 
-def _presence(
-    labels: torch.Tensor, query: ObjectQuery, rule: PresenceRule
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+class _Presence(NamedTuple):
+    """classes: bool [B, palette], which are there at all. held, area, regions: as in ``Scores``."""
+
+    classes: torch.Tensor
+    held: torch.Tensor
+    area: torch.Tensor
+    regions: torch.Tensor | None
+
+
+def _presence(labels: torch.Tensor, query: ObjectQuery, rule: PresenceRule) -> _Presence:
     areas = class_areas(labels, len(query.palette), rule)
+    found = is_present(areas, rule)
     if not query.items:
-        return areas[:, :0] > 0, areas[:, :0], None
-    found = _is_present(areas, rule)
+        return _Presence(found, areas[:, :0] > 0, areas[:, :0], None)
     area = torch.stack([_area(labels, item, areas, rule) for item in query.items], 1)
-    held = _is_present(area, rule)
+    held = is_present(area, rule)
     regions = None
     for k, item in enumerate(query.items):
         if item.absent:
@@ -85,7 +93,7 @@ def _presence(
                 regions = torch.full(held.shape, -1)
             regions[:, k] = torch.tensor([count_regions(one, item, rule) for one in labels])
             held[:, k] &= regions[:, k] >= item.count
-    return held, area, regions
+    return _Presence(found, held, area, regions)
 
 
 def _area(labels: torch.Tensor, item: ObjectItem, areas: torch.Tensor, rule: PresenceRule) -> torch.Tensor:
@@ -105,12 +113,11 @@ def score(labels: torch.Tensor, query: ObjectQuery, rule: PresenceRule = RULE) -
     """Object recall of label maps int [B, H, W] in the palette of the query; ObjectsError if the query has no items."""
     if not query.items:
         raise ObjectsError("there are no objects to look for: recall needs at least one")
-    held, area, regions = _presence(labels, query, rule)
+    found, held, area, regions = _presence(labels, query, rule)
     wanted = {label for item in query.items if not item.absent for label in (item.label, *item.also)} | {
         query.palette.void
     }
     wanted |= {label for item in query.items for label in item.needs}
-    found = _is_present(class_areas(labels, len(query.palette), rule), rule)
     extra = tuple(tuple(c for c in row.nonzero().flatten().tolist() if c not in wanted) for row in found)
     return Scores(
         recall=held.float().mean(1),
@@ -156,6 +163,13 @@ def best(scores: Scores, k: int = 1) -> torch.Tensor:
     return torch.tensor(ranking(scores)[:k], dtype=torch.int64)
 
 
+def missing(scores: Scores, query: ObjectQuery) -> list[list[str]]:
+    """Of each map, the names of the objects that it does not hold."""
+    return [
+        [name for name, there in zip(query.names, row, strict=True) if not there] for row in scores.present.tolist()
+    ]
+
+
 def to_json(
     scores: Scores,
     query: ObjectQuery,
@@ -169,7 +183,7 @@ def to_json(
     count = len(scores.recall)
     if seeds is not None and len(seeds) != count:
         raise ValueError(f"{len(seeds)} seeds for {count} maps")
-    order = ranking(scores)
+    order, lacks = ranking(scores), missing(scores, query)
     maps = []
     for i in range(count):
         there = scores.present[i].tolist()
@@ -179,7 +193,7 @@ def to_json(
             "recall": round(float(scores.recall[i]), 6),
             "rank": order.index(i) + 1,
             "present": [name for name, yes in zip(query.names, there, strict=True) if yes],
-            "missing": [name for name, yes in zip(query.names, there, strict=True) if not yes],
+            "missing": lacks[i],
             "areas": {name: round(float(a), 6) for name, a in zip(query.names, scores.area[i], strict=True)},
             "spurious": [query.palette.labels[c].name for c in scores.spurious_labels[i]],
         }
@@ -217,5 +231,6 @@ def _check(labels: torch.Tensor) -> None:
         raise ValueError(f"expected label maps [B, H, W] of whole numbers, got {labels.dtype} {tuple(labels.shape)}")
 
 
-def _is_present(area: torch.Tensor, rule: PresenceRule) -> torch.Tensor:
+def is_present(area: torch.Tensor, rule: PresenceRule = RULE) -> torch.Tensor:
+    """Whether so large a share of a map, after the erosion, is enough."""
     return (area > 0) & (area >= rule.min_area)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ...maps import palettes
 from ...maps.cleaning import clean
-from ...maps.presence import PresenceRule
+from ...maps.presence import CELLS
 from ...maps.reader import COCO_MAPS
 from ...objects import recall
 from ...sampling import colours
@@ -39,8 +39,6 @@ ONE, TEN, EXCITED = "base, one image", "base, best of ten images", "base with At
 MAP_ONE, MAP_TEN, SEARCH = "FG-DM, one map", "FG-DM, best of ten maps", "FG-DM, search"
 PRUNED_AT = (5, 6, 7, 8)
 """Steps after which predictions of all candidates are read and recorded."""
-CELLS = PresenceRule(min_area=0.001, erode=0)
-"""Of maps read at the size of their latents, where a cell is an eighth of a pixel row: nothing is to be taken off it."""
 EXCITEMENT = Excitement(size=0.5, targets=())
 """The best of the sizes 0.5, 1, 2, 5 and 20 (as published, with the further moves of its targets) on ten prompts that are not
 measured; at the published size its images hold less than without it."""
