@@ -12,7 +12,8 @@ import torch
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 
 from ..objects import words as objects
-from ..sampling.excite import Excitement, excited, mean_attention
+from ..sampling.attention_maps import combined_cross, written_out
+from ..sampling.excite import Excitement, excited
 from .models.apply import prediction_type
 
 _PARTS = re.compile(r"[^\W_]+")
@@ -131,7 +132,7 @@ class ExciteGuider(comfy.samplers.CFGGuider):
             options = {"patches": {}, "optimized_attention_override": seen}
             extra = {"transformer_options": options}
             torch.func.functional_call(unet, self._weights, (x.to(dtype), t, prompt), extra)
-            return mean_attention(seen.maps, max(8, x.shape[-1] // 4))
+            return combined_cross(seen.maps, max(8, x.shape[-1] // 4))
 
         return attend
 
@@ -145,10 +146,9 @@ class _Seen:
     def __call__(self, func, q, k, v, heads: int, *args, **kwargs):
         if k.shape[1] == q.shape[1]:
             return func(q, k, v, heads, *args, **kwargs)
-        q, k, v = (one.unflatten(-1, (heads, -1)).transpose(1, 2) for one in (q, k, v))
-        weights = (q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])).float().softmax(-1)
-        self.maps.append(weights.mean(1))
-        return (weights.to(v.dtype) @ v).transpose(1, 2).flatten(2)
+        out, seen = written_out(q, k, v, heads)
+        self.maps.append(seen)
+        return out
 
 
 def excitement(size: float, until: float, refine: bool) -> Excitement:

@@ -1,7 +1,8 @@
-"""Where a word acts: cross-attention of a concept, summed over its tokens, and the mask made of it (LEDITS++, mask M1)."""
+"""Cross-attention: written out, its layers as one, and where a word acts, the mask made of it (LEDITS++, mask M1)."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -40,6 +41,49 @@ def probabilities(q: Tensor, k: Tensor, heads: int, split: bool = False) -> Tens
     if not split:
         q, k = (t.unflatten(-1, (heads, -1)).transpose(1, 2) for t in (q, k))
     return torch.softmax(q.float() @ k.float().transpose(-1, -2) * q.shape[-1] ** -0.5, -1)
+
+
+def written_out(q: Tensor, k: Tensor, v: Tensor, heads: int) -> tuple[Tensor, Tensor]:
+    """Attention with its weights: q, k, v B x tokens x (heads d) -> (output B x queries x (heads d), softmax B x queries x keys in
+    single precision, mean of the heads). The gradient passes through both."""
+    q, k, v = (one.unflatten(-1, (heads, -1)).transpose(1, 2) for one in (q, k, v))
+    weights = (q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])).float().softmax(-1)
+    return (weights.to(v.dtype) @ v).transpose(1, 2).flatten(2), weights.mean(1)
+
+
+def combined_cross(maps: Sequence[Tensor], side: int) -> Tensor:
+    """Mean of the layers at a common grid: B x side^2 x tokens, a distribution over the tokens for each cell.
+
+    Layers of a larger grid are averaged down, smaller ones interpolated (bilinearly, as in eq. 7 of the paper); either is
+    a convex combination of queries, so that what sums to one over the tokens still does.
+    """
+    return sum(queries_at(one, side) for one in maps) / len(maps)  # type: ignore[return-value]
+
+
+def side_of(cells: int) -> int:
+    """Of a square grid; ValueError for one that is none."""
+    side = round(cells**0.5)
+    if side * side != cells:
+        raise ValueError(f"attention over {cells} cells, which are no square: train on square maps")
+    return side
+
+
+def resized(planes: Tensor, side: int) -> Tensor:
+    """N x C x s x s to N x C x side x side: means of a whole number of cells where that is possible, else bilinear."""
+    now = planes.shape[-1]
+    if now == side:
+        return planes
+    if now % side == 0:
+        return F.avg_pool2d(planes, now // side)
+    return F.interpolate(planes, size=(side, side), mode="bilinear", align_corners=False)
+
+
+def queries_at(maps: Tensor, side: int) -> Tensor:
+    """Maps B x queries x keys of a square grid at one of ``side`` cells a side: B x side^2 x keys."""
+    now = side_of(maps.shape[1])
+    if now == side:
+        return maps
+    return resized(maps.transpose(1, 2).unflatten(2, (now, now)), side).flatten(2).transpose(1, 2)
 
 
 def token_map(attention: Tensor, tokens: Tokens) -> Tensor:

@@ -31,20 +31,6 @@ class Excitement:
     most: int = 20
 
 
-def mean_attention(layers: Sequence[Tensor], side: int) -> Tensor:
-    """The mean of layers B x cells x tokens, each a square of its own size, on one grid: B x side^2 x tokens."""
-    total = torch.zeros(())
-    for layer in layers:
-        own = round(layer.shape[1] ** 0.5)
-        planes = layer.transpose(1, 2).unflatten(2, (own, own))
-        if own % side == 0:
-            planes = F.avg_pool2d(planes, own // side)
-        else:
-            planes = F.interpolate(planes, size=(side, side), mode="bilinear", align_corners=False)
-        total = total.to(planes) + planes / len(layers)
-    return total.flatten(2).transpose(1, 2)
-
-
 def shares(attention: Tensor, subjects: Sequence[int], length: int) -> Tensor:
     """The largest share of each subject token, 0..1 [subjects]. attention: 1 x cells x tokens; length: tokens of the prompt
     from the start token to before the end, so that the subjects are among 1 .. length - 1."""

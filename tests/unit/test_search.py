@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from comfyui_fgdm.sampling import colours, excite
+from comfyui_fgdm.sampling.attention_maps import combined_cross
 from comfyui_fgdm.sampling.ddim import ddim
 from comfyui_fgdm.sampling.noise import candidate_batch
 from comfyui_fgdm.sampling.search import Enough, Outcome, Pruning, Score, SearchPlan, Work, batches, drive
@@ -195,6 +196,6 @@ def test_layers_of_attention_are_averaged_on_one_grid() -> None:
     fine, coarse = torch.zeros(1, 16, 2), torch.full((1, 4, 2), 0.5)
     fine[0, 0, 1] = 1.0  # of the first of four cells in the first quarter
     fine[0, :, 0] = 1.0 - fine[0, :, 1]
-    mean = excite.mean_attention([fine, coarse], 2)
+    mean = combined_cross([fine, coarse], 2)
     torch.testing.assert_close(mean[0, :, 1], torch.tensor([0.375, 0.25, 0.25, 0.25]))
     torch.testing.assert_close(mean.sum(-1), torch.ones(1, 4))

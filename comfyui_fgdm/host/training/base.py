@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
@@ -13,6 +12,7 @@ from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from comfy.ldm.modules.diffusionmodules.util import timestep_embedding
 from torch import Tensor
 
+from ...sampling.attention_maps import written_out
 from ...training.attention import AttentionMaps
 from ...training.backbone import BaseFacts, Control, Residuals
 from ..models.apply import level_ends, prediction_type
@@ -144,10 +144,9 @@ class _Capture:
         own = k.shape[1] == q.shape[1]
         if (where == "input" and number <= self.first_end) or (own and self.maps.own is None):
             return func(q, k, v, heads, *args, **kwargs)
-        q, k, v = (one.unflatten(-1, (heads, -1)).transpose(1, 2) for one in (q, k, v))
-        weights = (q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])).float().softmax(-1)
-        (self.maps.own if own and self.maps.own is not None else self.maps.cross).append(weights.mean(1))
-        return (weights.to(v.dtype) @ v).transpose(1, 2).flatten(2)
+        out, seen = written_out(q, k, v, heads)
+        (self.maps.own if own and self.maps.own is not None else self.maps.cross).append(seen)
+        return out
 
 
 def _fingerprint(clip, vae) -> str:

@@ -21,10 +21,11 @@ from ...maps.presence import CELLS
 from ...maps.reader import COCO_MAPS
 from ...objects import recall
 from ...sampling import colours
+from ...sampling.attention_maps import combined_cross
 from ...sampling.ddim import ddim
 from ...sampling.excite import Excitement, excited
 from ...sampling.search import Outcome, Pruning, Score, SearchPlan, Work, batches, drive, ranked
-from ...training.attention import AttentionMaps, combined_cross
+from ...training.attention import AttentionMaps
 from ...training.grounding import named_words
 from ..family import export, judge, shipped, text
 from ..family.sample import base_velocity, encode

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor
 
+from ...sampling.attention_maps import written_out
 from ..attention import AttentionMaps
 
 UNREACHED = "down_blocks.0."
@@ -43,12 +43,8 @@ class _Capture:
         self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None, *args: Any, **kwargs: Any
     ) -> Tensor:
         context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
-        q, k, v = (
-            layer(value).unflatten(-1, (attn.heads, -1)).transpose(1, 2)
-            for layer, value in ((attn.to_q, hidden_states), (attn.to_k, context), (attn.to_v, context))
-        )
-        weights = (q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])).float().softmax(-1)
+        out, seen = written_out(attn.to_q(hidden_states), attn.to_k(context), attn.to_v(context), attn.heads)
         kept = self.maps.own if encoder_hidden_states is None else self.maps.cross
         if kept is not None:
-            kept.append(weights.mean(1))
-        return attn.to_out[0]((weights.to(v.dtype) @ v).transpose(1, 2).flatten(2))
+            kept.append(seen)
+        return attn.to_out[0](out)

@@ -16,14 +16,26 @@ from torch.nn.grad import conv2d_input
 HALF = torch.float16
 
 
-class HalfLinear(nn.Linear):
-    """A frozen linear layer whose weight is float16; given another weight for a call, it is any linear layer."""
+class _Half(nn.Module):
+    """A frozen layer whose weight is float16; given another weight for a call, it is any layer of its kind."""
+
+    weight: Tensor
 
     def forward(self, input: Tensor) -> Tensor:
         if self.weight.dtype is not HALF or input.dtype is HALF:
             return super().forward(input)
-        return _unpacked(input, self.weight, self)
+        return _Unpacked.apply(input, self.weight, self)  # pyright: ignore[reportReturnType]
 
+    def ahead(self, x: Tensor, weight: Tensor) -> Tensor:
+        """The layer's output with an unpacked weight."""
+        raise NotImplementedError
+
+    def back(self, gradient: Tensor, weight: Tensor, shape: torch.Size) -> Tensor:
+        """The gradient of an input of that shape."""
+        raise NotImplementedError
+
+
+class HalfLinear(_Half, nn.Linear):
     def ahead(self, x: Tensor, weight: Tensor) -> Tensor:
         return F.linear(x, weight, self.bias)
 
@@ -31,14 +43,7 @@ class HalfLinear(nn.Linear):
         return gradient @ weight
 
 
-class HalfConv2d(nn.Conv2d):
-    """The same of a convolution."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        if self.weight.dtype is not HALF or input.dtype is HALF:
-            return super().forward(input)
-        return _unpacked(input, self.weight, self)
-
+class HalfConv2d(_Half, nn.Conv2d):
     def ahead(self, x: Tensor, weight: Tensor) -> Tensor:
         return self._conv_forward(x, weight, self.bias)
 
@@ -47,7 +52,7 @@ class HalfConv2d(nn.Conv2d):
         return conv2d_input(shape, weight, gradient, *how)  # pyright: ignore[reportArgumentType]
 
 
-KINDS: dict[type[nn.Module], type[HalfLinear | HalfConv2d]] = {nn.Linear: HalfLinear, nn.Conv2d: HalfConv2d}
+KINDS: dict[type[nn.Module], type[_Half]] = {nn.Linear: HalfLinear, nn.Conv2d: HalfConv2d}
 
 
 def halve(network: nn.Module) -> None:
@@ -68,7 +73,7 @@ class _Unpacked(torch.autograd.Function):
     """x, float16 weight, layer -> the layer's output in the precision of x."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, layer: HalfLinear | HalfConv2d) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, layer: _Half) -> Tensor:
         ctx.save_for_backward(weight)
         ctx.layer, ctx.shape = layer, x.shape
         return layer.ahead(x, weight.to(x.dtype))
@@ -78,7 +83,3 @@ class _Unpacked(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (gradient,), (weight,) = gradients, ctx.saved_tensors
         return ctx.layer.back(gradient, weight.to(gradient.dtype), ctx.shape), None, None
-
-
-def _unpacked(x: Tensor, weight: Tensor, layer: HalfLinear | HalfConv2d) -> Tensor:
-    return _Unpacked.apply(x, weight, layer)  # pyright: ignore[reportReturnType]
