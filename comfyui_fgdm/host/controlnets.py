@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from pathlib import Path
 
 import folder_paths
@@ -45,5 +44,4 @@ def own() -> Path:
 
 def check_name(name: str) -> None:
     """FactorFileError for a name under which no file is written."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
-        raise FactorFileError(f"filename: {name!r} is no file name; use letters, digits, '.', '_' and '-'.")
+    folders.stem_of(name, FactorFileError)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 import folder_paths
@@ -148,3 +149,33 @@ def sha256(path: Path) -> str:
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def stem_of(name: str, error: type[ValueError]) -> str:
+    """What a file is to be called, without its suffix; ``error`` for a text that is no plain file name."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+        raise error(f"filename: {name!r} is no file name; use letters, digits, '.', '_' and '-'.")
+    return name.removesuffix(".safetensors")
+
+
+def free_path(folder: Path, stem: str, same: Callable[[Path], bool] = lambda there: False) -> Path:
+    """Where a new safetensors file goes: under that name, or the first number of it that is free, or holds the ``same``. The
+    folder is made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    number, path = 1, folder / f"{stem}.safetensors"
+    while path.exists() and not same(path):
+        number += 1
+        path = folder / f"{stem}-{number}.safetensors"
+    return path
+
+
+def input_file(name: str, suffixes: Collection[str]) -> Path | None:
+    """Where a file of the host's input folder would lie; None for a name that leads out of it or has none of the suffixes."""
+    base = Path(folder_paths.get_input_directory()).resolve()
+    try:
+        file = (base / name).resolve()
+        file.exists()  # a name that the system refuses, such as one too long, is said here
+    except (OSError, ValueError):
+        return None
+    inside = file.is_relative_to(base) and not Path(name).is_absolute() and "\0" not in name
+    return file if inside and file.suffix.lower() in suffixes else None

@@ -11,6 +11,7 @@ from PIL import Image
 
 from ..editing.keys import RecipeError, said
 from ..editing.scene import NOTHING
+from . import folders
 
 SUBFOLDER = "fgdm_edit"
 UNTOUCHED = 255
@@ -39,16 +40,11 @@ def load(name: str, size: tuple[int, int], classes: int) -> np.ndarray:
     size: (width, height) that it has to have. classes: how many there are. RecipeError if there is no such file in that
     folder, or it is something else.
     """
-    base = Path(folder_paths.get_input_directory()).resolve()
-    try:
-        file = (base / name).resolve()
-        inside = file.is_relative_to(base) and not Path(name).is_absolute() and "\0" not in name
-        found = inside and file.is_file()
-    except (OSError, ValueError):
-        inside, found = False, False
-    if not inside or file.suffix.lower() != ".png":
+    file = folders.input_file(name, (".png",))
+    if file is None:
         raise RecipeError(f"'png': {said(name)} names no PNG in ComfyUI's input folder")
-    if not found:
+    if not file.is_file():
+        base = Path(folder_paths.get_input_directory()).resolve()
         raise RecipeError(f"'png': there is no {said(name)} in {base}; put it back, or undo this operation")
     try:
         with Image.open(file, formats=["PNG"]) as picture:

@@ -15,6 +15,7 @@ from ..editing import recipe
 from ..editing.applying import edit_levels
 from ..editing.keys import RecipeError, Scale, said
 from ..maps import kinds
+from . import folders
 from .editing import Outcome
 from .reading import pictures_of, to_image
 
@@ -59,13 +60,11 @@ def _font(name: str, size: float) -> Any:
     """A font of a file in the host's input folder; RecipeError if there is no such font there."""
     from PIL import ImageFont
 
-    base = Path(folder_paths.get_input_directory()).resolve()
+    file = folders.input_file(name, FONTS)
+    if file is None:
+        raise RecipeError(f"'font': {said(name)} names no font file ({', '.join(FONTS)}) in ComfyUI's input folder")
     try:
-        file = (base / name).resolve()
-        if not file.is_relative_to(base) or Path(name).is_absolute() or file.suffix.lower() not in FONTS:
-            raise RecipeError(f"'font': {said(name)} names no font file ({', '.join(FONTS)}) in ComfyUI's input folder")
         return ImageFont.truetype(str(file), size)
     except (OSError, ValueError) as error:
-        if isinstance(error, RecipeError):
-            raise
+        base = Path(folder_paths.get_input_directory()).resolve()
         raise RecipeError(f"'font': {said(name)} cannot be read from {base} ({error})") from None

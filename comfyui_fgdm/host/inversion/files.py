@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import safetensors
@@ -11,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from ...sampling.inversion import Inversion, InversionError, Order, check_sigmas
+from .. import folders
 from .fingerprint import PARTS
 from .invert import Inverted
 from .listing import folder, names
@@ -22,14 +22,7 @@ TENSORS = ("sigmas", "source", "path", "noises")
 
 def save(inverted: Inverted, name: str) -> str:
     """Write an inversion; returns the name by which it is listed. A file of that name stays, and the new one gets a number."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
-        raise InversionError(f"filename: {name!r} is no file name; use letters, digits, '.', '_' and '-'.")
-    stem, made = name.removesuffix(".safetensors"), inverted.inversion
-    folder().mkdir(parents=True, exist_ok=True)
-    number, path = 1, folder() / f"{stem}.safetensors"
-    while path.exists():
-        number += 1
-        path = folder() / f"{stem}-{number}.safetensors"
+    path, made = folders.free_path(folder(), folders.stem_of(name, InversionError)), inverted.inversion
     facts = {"version": VERSION, "order": int(made.order), "model": dict(inverted.model), "exact": inverted.exact}
     tensors = {name: getattr(made, name).contiguous().clone() for name in TENSORS}
     save_file(tensors, path, {KEY: json.dumps(facts)})

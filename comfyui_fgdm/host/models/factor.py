@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import weakref
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
@@ -132,15 +131,7 @@ def _patcher(spec: files.AdapterSpec | UNetConfig, weights: Mapping[str, torch.T
 def save_factor(factor: Factor, name: str, half: bool = False) -> str:
     """Write a factor to models/fgdm_factors and return the name by which it is listed; a file of that name stays, and the
     new one gets a number. FactorFileError for a name that is none, and for weights that cannot be written."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
-        raise files.FactorFileError(f"filename: {name!r} is no file name; use letters, digits, '.', '_' and '-'.")
-    stem = name.removesuffix(".safetensors")
-    folder = folders.own_factors()
-    folder.mkdir(parents=True, exist_ok=True)
-    number, path = 1, folder / f"{stem}.safetensors"
-    while path.exists():
-        number += 1
-        path = folder / f"{stem}-{number}.safetensors"
+    path = folders.free_path(folders.own_factors(), folders.stem_of(name, files.FactorFileError))
     file = files.read_file(factor.path)  # the weights in memory may be in another precision
     files.save(path, files.module_of(file), factor.info, file.lora, torch.float16 if half else torch.float32)
     return path.name
