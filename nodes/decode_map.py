@@ -2,16 +2,15 @@
 
 from comfy_api.latest import io
 
+from . import inputs
 from .checks import checked
+from .inputs import OF_THE_FACTOR
 from .types import CATEGORY, FactorType, SegsType
-
-OF_THE_FACTOR = "of the factor"
 
 
 class DecodeMap(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        from ..comfyui_fgdm.host import own
         from ..comfyui_fgdm.maps.conversion import Colours
         from ..comfyui_fgdm.maps.palettes import Rule
 
@@ -69,14 +68,9 @@ class DecodeMap(io.ComfyNode):
                     "in the painted maps: control nets follow clean maps better. 0: painted as read. Mask, segs and json "
                     "stay as read.",
                 ),
-                io.Combo.Input(
-                    "palette",
-                    options=[OF_THE_FACTOR, *own.library().names],
-                    default=OF_THE_FACTOR,
-                    optional=True,
-                    advanced=True,
-                    tooltip="Which palette the colours of the maps are of. of the factor: that of the factor, COCO without "
-                    "one. Maps that look like another palette than this are refused.",
+                inputs.palette(
+                    "Which palette the colours of the maps are of. of the factor: that of the factor, COCO without "
+                    "one. Maps that look like another palette than this are refused."
                 ),
             ],
             outputs=[
@@ -115,5 +109,5 @@ class DecodeMap(io.ComfyNode):
         from ..comfyui_fgdm.maps.conversion import Colours
         from ..comfyui_fgdm.maps.palettes import Rule
 
-        told = "" if palette == OF_THE_FACTOR else palette
+        told = inputs.named(palette)
         return io.NodeOutput(*decode_map(maps, factor, Decoding(class_name, Rule(rule), Colours(colours), clean, told)))

@@ -2,9 +2,10 @@
 
 from comfy_api.latest import io, ui
 
+from . import inputs
 from .checks import checked
-from .decode_map import OF_THE_FACTOR
 from .editing import EDITING, outputs, reading_inputs
+from .inputs import OF_THE_FACTOR
 from .types import ObjectsType
 
 
@@ -79,7 +80,7 @@ class EditMap(io.ComfyNode):
         from ..comfyui_fgdm.host.map_editor import EditInputs, edit_maps
         from ..comfyui_fgdm.host.progress import send, show_text
 
-        told = "" if palette == OF_THE_FACTOR else palette
+        told = inputs.named(palette)
         given = EditInputs(recipe, WhenChanged(when_changed), factor, told, second, picture, objects)
         result = edit_maps(map, given, lambda entry: send("fgdm_edit", {"fgdm_edit": [entry]}, cls))
         outcome = result.outcome

@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io, ui
 
-from .decode_map import OF_THE_FACTOR
+from . import inputs
 from .types import CATEGORY, FactorType
 
 EDITING = CATEGORY + "/editing"
@@ -14,21 +14,14 @@ def map_input() -> io.Image.Input:
 
 def reading_inputs() -> list:
     """factor and palette: how the colours of the map are read."""
-    from ..comfyui_fgdm.host import own
-
     return [
         FactorType.Input(
             "factor",
             optional=True,
             tooltip="The factor that drew the map; only its classes are then considered. Without it: all COCO classes.",
         ),
-        io.Combo.Input(
-            "palette",
-            options=[OF_THE_FACTOR, *own.library().names],
-            default=OF_THE_FACTOR,
-            optional=True,
-            advanced=True,
-            tooltip="Which palette the colours of the map are of. of the factor: that of the factor, COCO without one.",
+        inputs.palette(
+            "Which palette the colours of the map are of. of the factor: that of the factor, COCO without one."
         ),
     ]
 
@@ -73,7 +66,7 @@ def outputs() -> list:
 def opened(maps, factor, palette):
     from ..comfyui_fgdm.host.editing import open_maps
 
-    return open_maps(maps, factor, "" if palette == OF_THE_FACTOR else palette)
+    return open_maps(maps, factor, inputs.named(palette))
 
 
 def selection(class_name, which, x, y, mask):

@@ -2,6 +2,8 @@
 
 from comfy_api.latest import io
 
+from ..comfyui_fgdm.host.choices import OF_THE_FACTOR
+
 
 def seed(tooltip: str) -> io.Int.Input:
     """A seed widget with the control that changes it after each run."""
@@ -27,3 +29,22 @@ def percent_range(what: str) -> list[io.Float.Input]:
         )
         for name, default, verb in (("start_percent", 0.0, "starts"), ("end_percent", 1.0, "stops"))
     ]
+
+
+def palette(tooltip: str, otherwise: str = OF_THE_FACTOR) -> io.Combo.Input:
+    """The name of a palette; ``otherwise``, its default, stands for the one that need not be named."""
+    from ..comfyui_fgdm.host import own
+
+    return io.Combo.Input(
+        "palette",
+        options=[otherwise, *own.library().names],
+        default=otherwise,
+        optional=True,
+        advanced=True,
+        tooltip=tooltip,
+    )
+
+
+def named(palette: str, otherwise: str = OF_THE_FACTOR) -> str:
+    """The name that a palette widget holds; empty for ``otherwise``."""
+    return "" if palette == otherwise else palette

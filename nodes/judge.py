@@ -2,6 +2,7 @@
 
 from comfy_api.latest import io, ui
 
+from . import inputs
 from .checks import checked
 from .types import CATEGORY, ObjectsType
 
@@ -11,7 +12,6 @@ OF_THE_OBJECTS = "of the objects"
 class Judge(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        from ..comfyui_fgdm.host import own
         from ..comfyui_fgdm.host.choices import By
         from ..comfyui_fgdm.objects.choices import Pairs
 
@@ -71,14 +71,10 @@ class Judge(io.ComfyNode):
                     tooltip="Which map each picture was made from. best first: the k-th picture from the k-th best map, as "
                     "Best of N gives them. all, in order: from the k-th map of the batch.",
                 ),
-                io.Combo.Input(
-                    "palette",
-                    options=[OF_THE_OBJECTS, *own.library().names],
-                    default=OF_THE_OBJECTS,
-                    optional=True,
-                    advanced=True,
-                    tooltip="Which palette the segmentation is in: ade20k150 for common segmenters. Objects are looked for "
+                inputs.palette(
+                    "Which palette the segmentation is in: ade20k150 for common segmenters. Objects are looked for "
                     "under what their classes are there.",
+                    OF_THE_OBJECTS,
                 ),
                 io.String.Input(
                     "classes",
@@ -130,7 +126,7 @@ class Judge(io.ComfyNode):
         from ..comfyui_fgdm.host.progress import show_text
         from ..comfyui_fgdm.objects.choices import Pairs
 
-        told = "" if palette == OF_THE_OBJECTS else palette
+        told = inputs.named(palette, OF_THE_OBJECTS)
         judging = Judging(By(judge), told, classes, threshold, judge_name, Pairs(pairs))
         found = judge_image(image, objects, judging, boxes, segmentation, selector)
         show_text(found.summary, cls)

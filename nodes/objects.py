@@ -2,16 +2,15 @@
 
 from comfy_api.latest import io
 
+from . import inputs
 from .checks import checked
+from .inputs import OF_THE_FACTOR
 from .types import CATEGORY, FactorType, ObjectsType
-
-OF_THE_FACTOR = "of the factor"
 
 
 class Objects(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        from ..comfyui_fgdm.host import own
         from ..comfyui_fgdm.objects.choices import Denied
 
         return io.Schema(
@@ -42,14 +41,9 @@ class Objects(io.ComfyNode):
                     tooltip="With a factor, objects are classes of its palette, and those that it was not trained to "
                     "draw are left out and reported.",
                 ),
-                io.Combo.Input(
-                    "palette",
-                    options=[OF_THE_FACTOR, *own.library().names],
-                    default=OF_THE_FACTOR,
-                    optional=True,
-                    advanced=True,
-                    tooltip="Whose classes the objects are. of the factor: those of the factor, COCO without one. Maps of "
-                    "faces (celebamask19) have attributes such as bald.",
+                inputs.palette(
+                    "Whose classes the objects are. of the factor: those of the factor, COCO without one. Maps of "
+                    "faces (celebamask19) have attributes such as bald."
                 ),
                 io.Boolean.Input(
                     "counts",
@@ -95,7 +89,7 @@ class Objects(io.ComfyNode):
         from ..comfyui_fgdm.objects import words
         from ..comfyui_fgdm.objects.choices import Denied
 
-        told = "" if palette == OF_THE_FACTOR else palette
+        told = inputs.named(palette)
         query = ask(text, factor, Asking(mode, told, counts, Denied(denied)))
         report, summary = words.describe(query), words.summary(query)
         show_text(summary, cls)

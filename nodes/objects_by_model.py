@@ -2,16 +2,15 @@
 
 from comfy_api.latest import io
 
+from . import inputs
 from .checks import checked
+from .inputs import OF_THE_FACTOR
 from .types import CATEGORY, FactorType, ObjectsType
-
-OF_THE_FACTOR = "of the factor"
 
 
 class ObjectsByModel(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        from ..comfyui_fgdm.host import own
         from ..comfyui_fgdm.objects.choices import Scope, Shots
 
         return io.Schema(
@@ -52,14 +51,7 @@ class ObjectsByModel(io.ComfyNode):
                     optional=True,
                     tooltip="With a factor, objects are classes of its palette that it was trained to draw.",
                 ),
-                io.Combo.Input(
-                    "palette",
-                    options=[OF_THE_FACTOR, *own.library().names],
-                    default=OF_THE_FACTOR,
-                    optional=True,
-                    advanced=True,
-                    tooltip="Whose classes the objects are. of the factor: those of the factor, COCO without one.",
-                ),
+                inputs.palette("Whose classes the objects are. of the factor: those of the factor, COCO without one."),
                 io.Boolean.Input(
                     "counts",
                     default=True,
@@ -112,7 +104,7 @@ class ObjectsByModel(io.ComfyNode):
         from ..comfyui_fgdm.objects import words
         from ..comfyui_fgdm.objects.choices import Scope, Shots
 
-        asking = Asking(palette="" if palette == OF_THE_FACTOR else palette, counts=counts)
+        asking = Asking(palette=inputs.named(palette), counts=counts)
         question = Question(asking, Shots(shots), Scope(scope), model, timeout, if_it_fails == "stop")
         query, who = ask_model(text, factor, question)
         summary, report = words.summary(query), f"{who}\n{words.describe(query)}"

@@ -4,7 +4,7 @@ from comfy_api.latest import io
 
 from . import editing
 from .checks import checked
-from .decode_map import OF_THE_FACTOR
+from .inputs import OF_THE_FACTOR
 
 FLIPS = ["no", "horizontal", "vertical"]
 

@@ -1,6 +1,7 @@
 // The filmstrip of Choose Map: candidates with recall and missing objects; a click sets the widget `choice`.
 
 import { app } from '../../scripts/app.js'
+import { h } from './editor/ui/dom.mjs'
 import { nodeOf } from './execution_ids.mjs'
 
 const TYPE = 'FGDM_ChooseMap'
@@ -22,12 +23,6 @@ const STYLE = `
 function texts() {
   const locale = app.ui?.settings?.getSettingValue?.('Comfy.Locale') ?? navigator.language
   return TEXTS[String(locale).slice(0, 2)] ?? TEXTS.en
-}
-
-function element(tag, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), properties)
-  made.append(...children)
-  return made
 }
 
 function source({ filename, subfolder, type }) {
@@ -59,20 +54,20 @@ function mark(node) {
 
 function caption(entry, index) {
   const said = texts()
-  const lines = [element('span', { textContent: entry.recall ? `${index + 1} \u00b7 ${Math.round(100 * entry.recall[index])} %` : `${index + 1}` })]
-  if (entry.missing[index]?.length) lines.push(element('small', { textContent: `${said.missing} ${entry.missing[index].join(', ')}` }))
+  const lines = [h('span', { textContent: entry.recall ? `${index + 1} \u00b7 ${Math.round(100 * entry.recall[index])} %` : `${index + 1}` })]
+  if (entry.missing[index]?.length) lines.push(h('small', { textContent: `${said.missing} ${entry.missing[index].join(', ')}` }))
   return lines
 }
 
 function fill(node, entry) {
   const said = texts()
   const best = entry.order[0]
-  const first = element('button', { type: 'button', title: said.best }, element('img', { src: source(entry.thumbs[best]), alt: '' }), said.best)
+  const first = h('button', { type: 'button', title: said.best }, h('img', { src: source(entry.thumbs[best]), alt: '' }), said.best)
   first.dataset.choice = '0'
   const others = entry.thumbs.map((thumb, index) => {
     const name = `${said.map} ${index + 1}`
-    const image = element('img', { src: source(thumb), alt: name, draggable: false })
-    const button = element('button', { type: 'button', title: name }, image, ...caption(entry, index))
+    const image = h('img', { src: source(thumb), alt: name, draggable: false })
+    const button = h('button', { type: 'button', title: name }, image, ...caption(entry, index))
     button.dataset.choice = String(index + 1)
     return button
   })
@@ -81,7 +76,7 @@ function fill(node, entry) {
 }
 
 function addStrip(node) {
-  const strip = element('div', { className: 'fgdm-strip', textContent: texts().empty })
+  const strip = h('div', { class: 'fgdm-strip', textContent: texts().empty })
   node.fgdmStrip = strip
   strip.addEventListener('click', (event) => {
     const button = event.target.closest?.('button')
@@ -104,7 +99,7 @@ function addStrip(node) {
 app.registerExtension({
   name: 'fgdm.choose',
   setup() {
-    document.head.append(element('style', { textContent: STYLE }))
+    document.head.append(h('style', { textContent: STYLE }))
     app.api.addEventListener('executed', ({ detail }) => {
       const entry = detail?.output?.fgdm_choose?.[0]
       const node = entry && nodeOf(app.rootGraph ?? app.graph, detail.display_node ?? detail.node)

@@ -9,10 +9,9 @@ from ..objects import words
 from ..objects.choices import Denied
 from ..objects.sentence import Reading
 from . import own
+from .choices import OF_THE_FACTOR
 from .models.factor import Factor
 from .reading import scored_reader
-
-OF_THE_FACTOR = "of the factor"
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from enum import Enum
 
+OF_THE_FACTOR = "of the factor"
+"""In place of the name of a palette: that of the factor, COCO without one."""
+
 
 class WhenChanged(Enum):
     """What to do with a recipe that was made on another map."""
