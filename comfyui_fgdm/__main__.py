@@ -1,5 +1,5 @@
-"""Commands of the engine: `convert` makes factor files of checkpoints of the FG-DM release, `objects` reads captions, `train`
-trains factors.
+"""Commands of the engine: `convert` makes factor files of checkpoints of the FG-DM release, `objects` reads captions, `recall`
+counts what maps hold of theirs, `train` trains factors.
 
 Exit codes: 0 done, 1 refused or failed (the reason on standard error), 2 a command line that makes no sense.
 """
@@ -7,14 +7,12 @@ Exit codes: 0 done, 1 refused or failed (the reason on standard error), 2 a comm
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 from .factors import convert, files
-from .maps import kinds, palettes
-from .objects import words
-from .objects.sentence import Reading
+from .maps import kinds
+from .objects import command as objects
 from .training import command
 from .training.backbone import Backbone
 
@@ -32,26 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument("--half", action="store_true", help="write 16-bit weights: half the size")
     convert.add_argument("--force", action="store_true", help="overwrite OUT if it exists")
     convert.set_defaults(run=_convert)
-    objects = commands.add_parser("objects", help="which objects a caption asks for, and which words name none")
-    objects.add_argument("caption", metavar="CAPTION", help="a prompt or a list")
-    shipped = ", ".join(palettes.NAMES)
-    objects.add_argument(
-        "--palette",
-        metavar="NAME",
-        default=palettes.COCO.name,
-        help=f"{shipped}, or a JSON file (default: %(default)s)",
-    )
-    objects.add_argument("--mode", choices=[mode.value for mode in words.ObjectMode], default="auto")
-    objects.add_argument(
-        "--counts", action="store_true", help='"three dogs" asks for three; the JSON then has "counts" as well'
-    )
-    objects.add_argument("--absences", action="store_true", help='"no cars" asks for maps without cars')
-    objects.add_argument(
-        "--json",
-        action="store_true",
-        help='print {"objects", "unmatched", "not_representable"}',
-    )
-    objects.set_defaults(run=_objects)
+    objects.add(commands)
     command.add(commands, {"embedded": _embedded}, _shipped)
     return parser
 
@@ -77,25 +56,17 @@ def _convert(options: argparse.Namespace) -> None:
     convert.convert(options.source, options.target, wishes, lambda line: print(f"convert: {line}", flush=True))
 
 
-def _objects(options: argparse.Namespace) -> None:
-    """not_representable: what the caption asks for and no map of the palette can hold."""
-    name = options.palette
-    palette = palettes.read_palette(Path(name)) if name.endswith(".json") else palettes.get(name)
-    query = words.read(options.caption, options.mode, palette, Reading(options.counts, options.absences))
-    if options.json:
-        missing = [phrase for phrase, _ in query.not_representable]
-        found: dict = {"objects": list(query.names), "unmatched": list(query.unmatched), "not_representable": missing}
-        if options.counts:
-            found["counts"] = {item.name: item.count for item in query.items if not item.absent}
-        print(json.dumps(found, ensure_ascii=False))
-    else:
-        print(words.describe(query) or "nothing")
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line and return its exit code; argparse itself exits with 2."""
     options = _parser().parse_args(arguments)
-    refusals = (*command.REFUSALS, convert.ConvertError, files.FactorFileError, kinds.VariableError, OSError)
+    refusals = (
+        *command.REFUSALS,
+        *objects.REFUSALS,
+        convert.ConvertError,
+        files.FactorFileError,
+        kinds.VariableError,
+        OSError,
+    )
     try:
         options.run(options)
     except refusals as error:

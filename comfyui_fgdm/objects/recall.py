@@ -178,7 +178,8 @@ def to_json(
 ) -> dict:
     """Plain numbers, texts, lists and dicts, ready for ``json.dumps``.
 
-    seeds: one a map, or None if unknown. ``best`` lists the map indices, best first; shares are of the map's area.
+    seeds: one a map, or None if unknown. ``best`` lists the map indices, best first; shares are of the map's area;
+    ``recall_by_object`` says how many of the maps hold an object, 0..1.
     """
     count = len(scores.recall)
     if seeds is not None and len(seeds) != count:
@@ -212,6 +213,10 @@ def to_json(
         "rule": asdict(rule),
         "mean_recall": round(float(scores.recall.mean()), 6) if count else None,
         "best_recall": round(float(scores.recall.max()), 6) if count else None,
+        "recall_by_object": {
+            name: round(share, 6)
+            for name, share in zip(query.names, scores.present.float().mean(0).tolist(), strict=True)
+        },
         "best": order,
         "maps": maps,
     }

@@ -158,6 +158,7 @@ def test_json_is_plain_and_says_what_was_found() -> None:
     scores = recall.score(labels, asked)
     data = json.loads(json.dumps(recall.to_json(scores, asked, seeds=[2**64 - 1, 2**64])))
     assert data["best"] == [1, 0] and data["best_recall"] == 0.5 and data["mean_recall"] == 0.25
+    assert list(data["recall_by_object"].values()) == [0.5, 0.0]
     assert [m["seed"] for m in data["maps"]] == [2**64 - 1, 0]
     assert data["maps"][1]["present"] == ["dog"] and data["maps"][1]["missing"] == ["bicycle"]
     assert data["maps"][1]["spurious"] == ["person", "grass"] and data["maps"][1]["rank"] == 1
