@@ -4,8 +4,9 @@ The checkpoint is of full shape with random weights, made for the run and delete
 costs is real. Ours is the trainer as a recipe runs it: frozen base, pictures and prompts encoded once. The other is what the
 released training code of FG-DM does: all weights of the UNet have gradients, though only the adapter is changed, blocks are
 checkpointed, and every step encodes its pictures and prompts; and the same without checkpointing. Adapter, batch, optimiser and
-loss are the same in all, and none distils attention. Every way runs in a process of its own; the time is the median
-of steps, the first left out, and the peak is of steps alone, with all that is held while they run. On the GPU if PyTorch sees one.
+loss are the same in all, and none distils attention; ours keeps an average of the weights besides, but for one row. Every way runs
+in a process of its own; the time is the median of steps, the first left out, and the peak is of steps alone, with all that is held
+while they run. On the GPU if PyTorch sees one.
 """
 
 from __future__ import annotations
@@ -45,23 +46,26 @@ CAPTIONS = ("a dog and a bicycle under a tree", "two people on a beach", "a cat 
 @dataclass(frozen=True)
 class Way:
     """name: of the row. frozen: our trainer; else the loop with gradients of the base. precision, halved, checkpointing: of the
-    base's UNet, see ``loading.Held``."""
+    base's UNet, see ``loading.Held``. average: of the weights that are trained, which the released recipe does not keep."""
 
     name: str
     frozen: bool
     precision: str = "float32"
     halved: bool = False
-    checkpointing: bool = False
+    checkpointing: str = "none"
+    average: bool = True
 
 
 WAYS = {
-    "released": Way("gradients of the base on, checkpointed, encoding every step (the released recipe)", False, checkpointing=True),
+    "released": Way("gradients of the base on, checkpointed, encoding every step (the released recipe)", False, checkpointing="all"),
     "open": Way("the same without checkpointing", False),
     "frozen": Way("frozen base, encoded once (ours)", True),
     "halved": Way("ours, weights of the base held in float16", True, halved=True),
-    "spared": Way("the same, checkpointed", True, halved=True, checkpointing=True),
+    "alike": Way("the same without an average of the weights, as in the released recipe", True, halved=True, average=False),
+    "outer": Way("the average kept, outer blocks checkpointed", True, halved=True, checkpointing="outer"),
+    "spared": Way("the average kept, all blocks checkpointed", True, halved=True, checkpointing="all"),
     "bfloat16": Way("ours, base in bfloat16", True, "bfloat16"),
-    "checkpointed": Way("ours, base in bfloat16, checkpointed", True, "bfloat16", checkpointing=True),
+    "checkpointed": Way("ours, base in bfloat16, all blocks checkpointed", True, "bfloat16", checkpointing="all"),
 }  # fmt: skip
 
 
@@ -86,13 +90,13 @@ def write_data(folder: Path, count: int, size: int) -> None:
         (folder / "captions" / f"{number}.txt").write_text(CAPTIONS[number % len(CAPTIONS)], encoding="utf-8")
 
 
-def recipe_of(place: Path, steps: int, batch: int, size: int) -> recipe.TrainingRecipe:
+def recipe_of(place: Path, steps: int, batch: int, size: int, average: bool) -> recipe.TrainingRecipe:
     never = 10**6
     sections = {
         "output": "out",
         "factor": {"variable": "segmentation"},
         "data": {"folder": "data", "size": size, "flip": False},
-        "training": {"steps": steps, "batch": batch, "precision": "float32"},
+        "training": {"steps": steps, "batch": batch, "precision": "float32"} | ({} if average else {"ema": 0.0}),
         "watch": {"log_every": 1, "validate_every": never, "sample_every": never, "save_every": never},
     }
     return recipe.parse(sections, place)
@@ -134,7 +138,7 @@ def measured(way: Way, place: Path, checkpoint: Path, tokenizer: Path, options: 
     before = peak()
     held = loading.Held(way.precision, way.halved, way.checkpointing, tokenizer=tokenizer)
     base = loading.load(checkpoint, held, loop.device())
-    wanted = recipe_of(place, options.steps + 1, options.batch, options.size)
+    wanted = recipe_of(place, options.steps + 1, options.batch, options.size, way.average)
     running = frozen_steps(base, wanted, place / f"run-{options.way}") if way.frozen else open_steps(base, wanted)
     times = []
     next(running)

@@ -70,14 +70,23 @@ def generator_of(seed: int, step: int, number: int = 0) -> torch.Generator:
 
 
 class Ema:
-    """Exponential moving average of the trained parameters (and copies of the buffers), by name."""
+    """Exponential moving average of the trained parameters, by name; without a decay the parameters themselves, no copy."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay, self.step = decay, 0
-        self.shadow = {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
+        own = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+        self.shadow = {name: value.clone() for name, value in own.items()} if decay else own
+
+    def load(self, shadow: Mapping[str, Tensor], step: int) -> None:
+        """Goes on from saved averages, by name."""
+        self.step = step
+        if self.decay:
+            self.shadow = {name: value.to(self.shadow[name].device) for name, value in shadow.items()}
 
     def update(self, model: nn.Module) -> None:
         self.step += 1
+        if not self.decay:
+            return
         decay = min(self.decay, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             for name, p in model.named_parameters():
@@ -85,6 +94,8 @@ class Ema:
                     self.shadow[name].lerp_(p.detach(), 1 - decay)
 
     def copy_to(self, model: nn.Module) -> None:
+        if not self.decay:
+            return
         with torch.no_grad():
             for name, p in model.named_parameters():
                 if p.requires_grad:
@@ -144,8 +155,8 @@ def train(
         state = torch.load(file, map_location="cpu", weights_only=True)
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
-        ema.shadow = {key: value.to(device()) for key, value in state["ema"].items()}
-        ema.step, step, spent = state["ema_step"], state["step"], state["spent"]
+        ema.load(state["ema"], state["ema_step"])
+        step, spent = state["step"], state["spent"]
         if scaler.is_enabled() and state.get("scaler"):
             scaler.load_state_dict(state["scaler"])
         if processes.first:

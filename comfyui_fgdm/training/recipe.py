@@ -100,7 +100,7 @@ class TrainingPart:
     """[training]: how long and how fast.
 
     steps; batch: pictures a call of the base; accumulate: calls a step, which several processes share. lr: highest rate, after ``warmup`` steps, falling to
-    zero. ema: decay of the averaged weights. seed. precision: "auto" (bfloat16 where a trial of some steps says that it is
+    zero. ema: decay of the averaged weights (0: none, and no memory for them). seed. precision: "auto" (bfloat16 where a trial of some steps says that it is
     faster), "float32", "bfloat16" or "float16" (with the loss scaled, for GPUs without bfloat16). caption_dropout, parent_dropout: share of samples that see no prompt, or nothing of a
     parent. noised_parents: share that sees its parents at its own noise level, as in joint sampling. grounding: weight of
     the loss that binds words to places (training/grounding.py), 0 for none: the factor or a parent has to be a label map.
@@ -152,14 +152,15 @@ class FrozenPart:
     """[frozen]: how a base that is a file or a folder is held.
 
     precision: of its UNet, "float32", "bfloat16" or "float16". halved: its weights are held in float16 and unpacked where they
-    are used, while arithmetic stays in float32: half the memory for some time, and of a file in float16 nothing is lost. checkpointing: of gradients in the UNet, for less memory and
-    more time; layers whose attention is distilled are left out of it. prediction: what the UNet predicts, "eps" or "v";
+    are used, while arithmetic stays in float32: half the memory for some time, and of a file in float16 nothing is lost.
+    checkpointing: blocks of the UNet that keep less for the backward pass and run again there: "none", the "outer" ones, of the
+    finest grid (some memory for little time), or "all"; layers whose attention is distilled are left out of it. prediction: what the UNet predicts, "eps" or "v";
     "auto": as a diffusers folder says, else eps. tokenizer: folder with the vocabulary of its prompts, where none is found.
     """
 
     precision: str = "float32"
     halved: bool = False
-    checkpointing: bool = False
+    checkpointing: str = "none"
     prediction: str = "auto"
     tokenizer: Path = Path()
 
@@ -241,7 +242,11 @@ _RANGES: dict[str, tuple[float, float]] = {
     "watch.save_every": (1, 10_000_000), "watch.samples": (1, 64), "watch.recall": (0, 1024), "watch.sample_steps": (1, 1000), "watch.guidance": (0, 100),
 }  # fmt: skip
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
-FROZEN = {"precision": ("float32", "bfloat16", "float16"), "prediction": ("auto", "eps", "v")}
+FROZEN = {
+    "precision": ("float32", "bfloat16", "float16"),
+    "checkpointing": ("none", "outer", "all"),
+    "prediction": ("auto", "eps", "v"),
+}
 
 
 def read(file: Path) -> TrainingRecipe:
@@ -380,4 +385,6 @@ def _value(wanted: Any, value: Any, place: str, folder: Path) -> Any:
     if wanted == tuple[str, ...] and isinstance(value, list) and all(isinstance(one, str) for one in value):
         return tuple(value)
     words = {Path: "a path", float: "a number", int: "a whole number", str: "a text", bool: "true or false"}
-    raise RecipeError(f"{place}: {value!r} is not {words.get(wanted, 'a list of texts')}")
+    known = FROZEN.get(place.removeprefix("frozen."), ())
+    expected = f"one of {', '.join(known)}" if known else words.get(wanted, "a list of texts")
+    raise RecipeError(f"{place}: {value!r} is not {expected}")

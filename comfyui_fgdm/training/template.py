@@ -109,7 +109,7 @@ FROZEN = """
 [frozen]
 precision = "float32"    # of the base's UNet; "bfloat16" takes half the memory (keep float32 with a rank above 0)
 halved = false           # true: weights held in float16, arithmetic in float32: half the memory, some more time
-checkpointing = false    # true: less memory, more time
+checkpointing = "none"   # "outer": a little less memory, "all": less, and half as much time again
 prediction = "auto"      # "v" for a model that predicts velocity
 # tokenizer = "FOLDER"   # of vocab.json and merges.txt, where no ComfyUI is found around the base or in COMFYUI_PATH
 """

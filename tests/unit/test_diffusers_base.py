@@ -117,7 +117,7 @@ def test_the_names_of_a_controlnet_are_those_of_the_library_s_own_conversion(bas
 
 @pytest.mark.parametrize("rank", [0, 2])
 def test_an_image_factor_begins_as_the_base_and_learns_alike_when_checkpointed(model: Path, base, rank: int) -> None:
-    spared = loading.load(model, loading.Held(checkpointing=True))
+    spared = loading.load(model, loading.Held(checkpointing="all"))
     found = []
     for each in (base, spared):
         torch.manual_seed(1)
@@ -156,14 +156,17 @@ def test_the_gradient_reaches_the_factor_and_nothing_else(base) -> None:
 @pytest.mark.parametrize(
     "settings", [SETTINGS, FactorSettings(rank=4), FactorSettings()], ids=["maps", "rank", "plain"]
 )
-def test_checkpointing_changes_no_gradient(model: Path, base, settings: FactorSettings) -> None:
+@pytest.mark.parametrize("which", ["outer", "all"])
+def test_checkpointing_changes_no_gradient(model: Path, base, settings: FactorSettings, which: str) -> None:
     """Also not those of changed weights, which are no longer in the UNet when its blocks run again."""
     figures, expected = gradients(base, settings)
-    spared = loading.load(model, loading.Held(checkpointing=True))
-    runs = []
-    spared.unet.down_blocks[1].resnets[0].register_forward_pre_hook(lambda *_: runs.append(1))
+    spared = loading.load(model, loading.Held(checkpointing=which))
+    runs = {"inner": 0, "outer": 0}
+    for name, block in (("inner", spared.unet.down_blocks[1]), ("outer", spared.unet.up_blocks[-1])):
+        block.resnets[0].register_forward_pre_hook(lambda *_, name=name: runs.update({name: runs[name] + 1}))
     again, found = gradients(spared, settings)
-    assert len(runs) == 2 + (settings.distillation.weight > 0), "a block runs again, but for the teacher"
+    once = 1 + (settings.distillation.weight > 0)
+    assert runs == {"inner": once + (which == "all"), "outer": once + 1}, "a block runs again, but for the teacher"
     assert again == pytest.approx(figures, rel=1e-5)
     for name, grad in expected.items():
         torch.testing.assert_close(found[name], grad, atol=1e-7, rtol=1e-4, msg=name)
@@ -194,10 +197,10 @@ def test_half_precision_holds_the_unet_alone(model: Path, base) -> None:
     assert 0 < float((one - other).norm() / one.norm()) < 0.03
 
 
-@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("checkpointing", ["none", "outer", "all"])
 @pytest.mark.parametrize("settings", [SETTINGS, FactorSettings()], ids=["maps", "plain"])
 def test_weights_held_in_half_give_the_gradients_of_the_same_weights_in_full(
-    model: Path, settings: FactorSettings, checkpointing: bool
+    model: Path, settings: FactorSettings, checkpointing: str
 ) -> None:
     """And no unpacked weight waits for the backward pass. Changed weights (of rank 4) are in full in either."""
     base = loading.load(model, loading.Held(halved=True, checkpointing=checkpointing))
@@ -209,7 +212,9 @@ def test_weights_held_in_half_give_the_gradients_of_the_same_weights_in_full(
     kept = []
     with torch.autograd.graph.saved_tensors_hooks(lambda one: kept.append(one) or one, lambda one: one):
         figures, found = gradients(base, settings)
-    if not (settings.rank or checkpointing):  # changed weights are kept, and checkpointing has hooks of its own
+    if (
+        not settings.rank and checkpointing == "none"
+    ):  # changed weights are kept, and checkpointing has hooks of its own
         single = [one for one in kept if one.dtype is torch.float32]
         unpacked = {id(one) for one in single for module in heavy if torch.equal(one, module.weight.float())}
         assert any(one.dtype is torch.float16 for one in kept) and not unpacked

@@ -183,8 +183,10 @@ def toy_loss(model):
     return loss_of
 
 
-def test_a_resumed_run_is_the_unbroken_one(tmp_path):
-    budget = loop.Budget(samples=8 * 300, batch=8, lr=0.05, warmup=10)
+@pytest.mark.parametrize("ema", [0.999, 0.0])
+def test_a_resumed_run_is_the_unbroken_one(tmp_path, ema):
+    """With averaged weights and without."""
+    budget = loop.Budget(samples=8 * 300, batch=8, lr=0.05, warmup=10, ema=ema)
     torch.manual_seed(0)
     whole, broken = Toy(), Toy()
     broken.load_state_dict(whole.state_dict())
@@ -200,6 +202,9 @@ def test_a_resumed_run_is_the_unbroken_one(tmp_path):
     assert json.loads((tmp_path / "a" / "toy.log.jsonl").read_text().splitlines()[-1])["step"] == 300
     averaged = loop.load_ema(Toy(), tmp_path / "a" / "toy.pt")
     torch.testing.assert_close(averaged.line.weight, whole.line.weight, atol=0, rtol=0)
+    state = torch.load(tmp_path / "a" / "toy.pt", weights_only=True)
+    own, kept = state["model"]["line.weight"], state["ema"]["line.weight"]
+    assert (own.data_ptr() == kept.data_ptr()) == (not ema), "an average takes a copy, and only an average"
 
 
 def test_the_rate_falls_to_zero_and_starts_anew():

@@ -202,6 +202,7 @@ def test_a_full_disk_keeps_the_checkpoint_before(place: Path, base: TinyBackbone
         ({"data": {}}, ["data.folder is missing"]),
         ({"distillation": {"every": 0}}, ["distillation.every"]),
         ({"frozen": {"precision": "fp8"}}, ["frozen.precision", "bfloat16"]),
+        ({"frozen": {"checkpointing": True}}, ["frozen.checkpointing: True", "none, outer, all"]),
     ],
 )
 def test_a_recipe_that_cannot_be_used_says_where(changes: dict, words: list[str]) -> None:

@@ -38,10 +38,11 @@ class DiffusersBackbone:
     """``Parts`` as ``training.backbone.Backbone``.
 
     The UNet computes in the precision that it was loaded in; pictures and prompts, which are encoded once, in single
-    precision. checkpointing: the UNet keeps less for the backward pass, and computes it again there.
+    precision. checkpointing: which blocks of the UNet keep less for the backward pass, and compute it again there, see
+    ``checkpointing.WHICH``.
     """
 
-    def __init__(self, parts: Parts, device: torch.device | str = "cpu", checkpointing: bool = False) -> None:
+    def __init__(self, parts: Parts, device: torch.device | str = "cpu", checkpointing: str = "none") -> None:
         self.device = torch.device(device)
         self.unet = parts.unet.requires_grad_(False).eval().to(self.device)
         vae_again, encoder_again = parts.again or (None, None)
@@ -53,7 +54,8 @@ class DiffusersBackbone:
         attention = ["CrossAttn" in kind for kind in config.down_block_types]
         self.names = names.to_checkpoint(own, attention, config.layers_per_block)
         self.weights = {name: own[theirs] for name, theirs in self.names.items()}
-        self.checkpointing = Checkpointing(self.unet) if checkpointing else None
+        self.which = checkpointing
+        self.checkpointing = None if checkpointing == "none" else Checkpointing(self.unet, checkpointing)
         self.facts = BaseFacts(
             family="sd15",
             prediction=parts.prediction,
@@ -115,7 +117,7 @@ class DiffusersBackbone:
         return out.float()
 
     def control(self) -> Control:
-        return controls.of(self.unet, self.checkpointing is not None)
+        return controls.of(self.unet, self.which)
 
 
 def _fingerprint(*parts: Any) -> str:

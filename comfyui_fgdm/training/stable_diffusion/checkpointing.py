@@ -10,6 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+WHICH = ("none", "outer", "all")
+"""Which blocks run again in the backward pass: those of the finest grid hold most of what is kept, at an eighth of the work."""
+
 
 class Checkpointing:
     """What a network of diffusers calls in place of its blocks: they keep their inputs alone and run again in the backward
@@ -20,10 +23,16 @@ class Checkpointing:
     again, they would give their maps a second time.
     """
 
-    def __init__(self, network: Any) -> None:
+    def __init__(self, network: Any, which: str = "all") -> None:
+        """which: "all" blocks, or the "outer" ones, first and last, of the finest grid."""
         self.attention = {id(module) for name, module in network.named_modules() if ".attentions." in name}
         self.read = False
         network.enable_gradient_checkpointing(self._call)
+        if which == "outer":
+            inner = [*network.down_blocks[1:], network.mid_block, *getattr(network, "up_blocks", ())[:-1]]
+            for module in (module for block in inner for module in block.modules()):
+                if hasattr(module, "gradient_checkpointing"):
+                    module.gradient_checkpointing = False
 
     @contextmanager
     def reading(self, attention: bool) -> Iterator[None]:

@@ -13,12 +13,13 @@ from .checkpointing import Checkpointing
 HINT = "controlnet_cond_embedding"
 
 
-def of(unet: Any, checkpointing: bool) -> Control:
-    """A new one, in single precision; its weights are those of a network that has learned nothing."""
+def of(unet: Any, checkpointing: str = "none") -> Control:
+    """A new one, in single precision; its weights are those of a network that has learned nothing. checkpointing: see
+    ``checkpointing.WHICH``."""
     diffusers, _ = libraries.load()
     net = diffusers.ControlNetModel.from_unet(unet, load_weights_from_unet=False).float().eval()
-    if checkpointing:
-        Checkpointing(net)
+    if checkpointing != "none":
+        Checkpointing(net, checkpointing)
     blocks, attention = unet.config.layers_per_block, ["CrossAttn" in kind for kind in unet.config.down_block_types]
     convolutions = [
         f"{HINT}.conv_in",

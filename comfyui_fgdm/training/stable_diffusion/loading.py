@@ -28,13 +28,14 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": t
 @dataclass(frozen=True)
 class Held:
     """How a base is held. precision: of its UNet, see ``PRECISIONS``. halved: weights of the UNet in float16, whatever the
-    precision of its arithmetic, see ``halved``. checkpointing: of gradients, in the UNet. prediction:
+    precision of its arithmetic, see ``halved``. checkpointing: which blocks of the UNet run again in the
+    backward pass, see ``checkpointing.WHICH``. prediction:
     "eps", "v", or "auto" (what a diffusers folder says, eps for a file). tokenizer: folder of its vocabulary, if it has to
     be named. near: other folders that may hold it, such as that of ComfyUI."""
 
     precision: str = "float32"
     halved: bool = False
-    checkpointing: bool = False
+    checkpointing: str = "none"
     prediction: str = "auto"
     tokenizer: Path | None = None
     near: tuple[Path, ...] = ()
