@@ -3,57 +3,22 @@
 from __future__ import annotations
 
 import math
-import re
-from dataclasses import dataclass
 
 import comfy.model_management
 import comfy.samplers
 import torch
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 
-from ..objects import words as objects
+from ..objects import subjects
+from ..objects.subjects import Subjects
 from ..sampling.attention_maps import combined_cross, written_out
 from ..sampling.excite import Excitement, excited
 from .models.apply import prediction_type
 
-_PARTS = re.compile(r"[^\W_]+")
-
-
-@dataclass(frozen=True)
-class Subjects:
-    """Which tokens of a prompt are to be attended to. names: their words. length: tokens of the prompt, the start among them."""
-
-    tokens: tuple[int, ...]
-    names: tuple[str, ...]
-    length: int
-
 
 def subjects_of(clip, text: str, words: str = "") -> Subjects:
-    """The last token of each subject. words: subjects as the text has them, separated by commas; empty: all objects that the
-    text names. ValueError that names the input for a text without any, or words that are not in it."""
-    parts = text.split()
-    counts = [_count(clip, part) for part in parts]
-    named = [(place, piece) for place, part in enumerate(parts) for piece in _PARTS.findall(part.lower())]
-    asked = [one.strip() for one in words.split(",") if one.strip()]
-    found: dict[str, int] = {}
-    for phrase in asked or [item.phrase for item in objects.read(text).items if not item.absent]:
-        wanted = _PARTS.findall(phrase.lower())
-        ends = [
-            at + len(wanted) - 1
-            for at in range(len(named) - len(wanted) + 1)
-            if wanted and [piece for _, piece in named[at : at + len(wanted)]] == wanted
-        ]
-        if ends:
-            found[phrase] = named[ends[0]][0]
-        elif asked:
-            raise ValueError(f"words: {phrase!r} is not in the text {text[:60]!r}. Write it as it stands there.")
-    if not found:
-        raise ValueError(f"words: no object is named in {text[:60]!r}. Write words of the text, such as its nouns.")
-    tokens = tuple(sum(counts[: place + 1]) for place in found.values())
-    length = 1 + sum(counts)
-    if length > 76:
-        raise ValueError(f"text: it has {length - 1} tokens, and at most 75 are attended to. Shorten it.")
-    return Subjects(tokens, tuple(found), length)
+    """``objects.subjects_of`` by the tokens of a CLIP."""
+    return subjects.subjects_of(text, lambda word: _count(clip, word), words)
 
 
 def _count(clip, word: str) -> int:

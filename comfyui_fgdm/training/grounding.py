@@ -6,7 +6,6 @@ learns which class a word is.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -16,9 +15,8 @@ from torch.nn import functional as F
 
 from ..maps.reader import Reader
 from ..objects import words
+from ..objects.subjects import mention
 from .backbone import Backbone
-
-_PARTS = re.compile(r"[^\W_]+")
 
 
 def named_words(text: str, reader: Reader) -> dict[int, tuple[int, ...]]:
@@ -26,16 +24,11 @@ def named_words(text: str, reader: Reader) -> dict[int, tuple[int, ...]]:
 
     What a text denies, or only describes, names nothing; of a thing that is named twice the first mention counts.
     """
-    parts = [(number, part) for number, word in enumerate(text.split()) for part in _PARTS.findall(word.lower())]
-    found: dict[int, tuple[int, ...]] = {}
-    for item in words.read(text, palette=reader.with_classes()).items:
-        phrase = _PARTS.findall(item.phrase)
-        for at in range(len(parts) - len(phrase) + 1):
-            if [part for _, part in parts[at : at + len(phrase)]] == phrase:
-                for number, _ in parts[at : at + len(phrase)]:
-                    found[number] = (item.label, *item.also)
-                break
-    return found
+    return {
+        number: (item.label, *item.also)
+        for item in words.read(text, palette=reader.with_classes()).items
+        for number in mention(text, item.phrase)
+    }
 
 
 @dataclass

@@ -58,6 +58,7 @@ def test_subjects_are_the_last_tokens_of_words(tiny, comfy_host):
     found = find(tiny.clip, TEXT)
     assert found.tokens == (2, 5, 8) and found.names == ("dog", "bicycle", "tree") and found.length == 9
     assert find(tiny.clip, TEXT, " tree, a Dog ").tokens == (8, 2)
+    assert find(tiny.clip, "a dog, a bicycle.").tokens == (2, 5), "not the comma after it"
     for text, words, wrong in (
         (TEXT, "cat", "words: 'cat' is not in the text"),
         ("justice", "", "words: no object is named"),

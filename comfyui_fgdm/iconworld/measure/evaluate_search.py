@@ -18,15 +18,14 @@ from torch import Tensor
 from ...maps import palettes
 from ...maps.cleaning import clean
 from ...maps.presence import CELLS
-from ...maps.reader import COCO_MAPS
 from ...objects import recall
+from ...objects.subjects import subjects_of
 from ...sampling import colours
 from ...sampling.attention_maps import combined_cross
 from ...sampling.ddim import ddim
 from ...sampling.excite import Excitement, excited
 from ...sampling.search import Outcome, Pruning, Score, SearchPlan, Work, batches, drive, ranked
 from ...training.attention import AttentionMaps
-from ...training.grounding import named_words
 from ..family import export, judge, shipped, text
 from ..family.sample import base_velocity, encode
 from .evaluate import Prompt
@@ -155,24 +154,10 @@ def image_of(kit: Kit, labels: Tensor, prompt: Prompt, noise: Tensor) -> tuple[T
     return image, cost
 
 
-def subjects(prompt: Prompt) -> tuple[list[int], int]:
-    """Tokens of the words that name the prompt's classes, the last word of each, and the length of the prompt in tokens
-    with the start."""
-    named = named_words(prompt.text, COCO_MAPS)
-    at, tokens = 1, {}
-    for number, word in enumerate(prompt.text.split()):
-        count = len(text.words_of(word))
-        pieces = [k for k, piece in enumerate(text.words_of(word)) if piece != ","]
-        if number in named and pieces:
-            tokens[named[number]] = at + pieces[-1]
-        at += count
-    return sorted(tokens.values()), at
-
-
 def excited_image(kit: Kit, prompt: Prompt, noise: Tensor, how: Excitement = EXCITEMENT) -> tuple[Tensor, Cost]:
     """One image of the base with Attend-and-Excite. noise: 1 x C x h x w."""
     cost = Cost()
-    wanted, length = subjects(prompt)
+    named = subjects_of(prompt.text, lambda word: len(text.words_of(word)))
     with kit.counting(cost):
         context, empty = encode(kit.family.base, [prompt.text])
 
@@ -183,7 +168,7 @@ def excited_image(kit: Kit, prompt: Prompt, noise: Tensor, how: Excitement = EXC
                 kit.family.base.unet(x, torch.full((1,), now), context, store=maps)
                 return combined_cross(maps.cross, SIDE)
 
-            return excited(x, attend, wanted, length, step, IMAGE_STEPS, how)
+            return excited(x, attend, named.tokens, named.length, step, IMAGE_STEPS, how)
 
         *_, last = ddim(base_velocity(kit.family.base), noise, context, empty, IMAGE_STEPS, IMAGE_CFG, before=before)
         image = kit.family.decode(last.x)
