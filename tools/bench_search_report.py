@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from scipy import stats
@@ -11,6 +12,7 @@ from scipy import stats
 from comfyui_fgdm.iconworld.measure import evaluate_search as ways
 from comfyui_fgdm.iconworld.measure.measuring import IMAGE_STEPS, MAP_STEPS, interval
 from comfyui_fgdm.sampling.search import Outcome, Pruning, SearchPlan, drive
+from tools import bench_search_drafts
 from tools.bench import Table
 from tools.bench_search_chart import Point, chart
 from tools.bench_search_cost import Flops, flops
@@ -29,16 +31,21 @@ DRAWS = 4000
 Rows = Mapping[int, dict]
 
 
-def report(rows: Rows, excited: Rows) -> str:
+def report(rows: Rows, excited: Rows, drafts: Rows = MappingProxyType({})) -> str:
     """Write tables and chart of all rows; returns the last line."""
-    for number, row in excited.items():
+    drafts = {number: row for number, row in drafts.items() if number in rows}
+    for number, row in (*excited.items(), *drafts.items()):
         if number in rows:
             rows[number]["ways"] |= row["ways"]
     counted = flops()
     measured = list(rows.values())
     outcomes = [ways.replay(row, ways.DEFAULT) for row in measured]
     costs = costs_of(measured, outcomes, counted)
+    if drafts:
+        costs[bench_search_drafts.DRAFTS] = bench_search_drafts.cost_of(drafts, counted)
     tables = [_ways(measured, costs), _plans(measured, counted), _predictions(measured), _table_3(counted)]
+    if drafts:
+        tables.append(bench_search_drafts.table(drafts, rows, counted, _shown))
     lines = [line for table in tables for line in (*table.lines, "")]
     found = {name: _recalls(measured, name) for name in costs}
     points = [Point(name, costs[name] / counted.image, float(found[name].mean())) for name in costs]
@@ -72,7 +79,7 @@ def costs_of(rows: list[dict], outcomes: list[Outcome], counted: Flops) -> dict[
 def _ways(rows: list[dict], costs: Mapping[str, float]) -> Table:
     table = Table(
         "way", "prompts", "recall of the map", "recall of the image (judge)", "minus one image of the base",
-        "minus best of ten maps", "UNet evaluations", "seconds of one core", "TFLOP at SD 1.5 size",
+        "minus best of ten images of the base", "minus best of ten maps", "UNet evaluations", "seconds of one core", "TFLOP at SD 1.5 size",
     )  # fmt: skip
     for name in costs:
         of = [row for row in rows if name in row["ways"]]
@@ -83,7 +90,7 @@ def _ways(rows: list[dict], costs: Mapping[str, float]) -> Table:
             str(len(of)),
             _shown(interval(np.array(maps))) if maps else "",
             _shown(interval(_recalls(of, name))),
-            *("" if name == than else _shown(interval(_recalls(of, name) - _recalls(of, than)), "+") for than in (ways.ONE, ways.MAP_TEN)),
+            *("" if name == than else _shown(interval(_recalls(of, name) - _recalls(of, than)), "+") for than in (ways.ONE, ways.TEN, ways.MAP_TEN)),
             f"{np.mean([one['unet'] + one['control'] for one in mine]):.0f}",
             f"{np.mean([one['seconds'] for one in mine]):.1f}",
             f"{costs[name]:.1f}",
