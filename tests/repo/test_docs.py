@@ -46,6 +46,17 @@ def test_every_workflow_is_in_a_table() -> None:
     assert {row[: row.index("|", 2) + 1] for row in rows} == shipped
 
 
+def test_named_templates_are_those_that_the_browser_offers() -> None:
+    """By their whole names: numbers change when templates are added."""
+    offered = {file.stem for file in (ROOT / "workflows").glob("*.json")}
+    named = set()
+    for file in (ROOT / "README.md", *(ROOT / "web" / "docs").glob("*.md"), *(ROOT / "docs").glob("*.md")):
+        text = " ".join(file.read_text(encoding="utf-8").split())
+        assert not re.findall(r"\btemplates? \d+", text), f"{file.name}: write the template's name"
+        named |= set(re.findall(r"\*((?:SD15 )?\d+ [A-Z][^*]+)\*", text))
+    assert named and named <= offered
+
+
 def test_named_make_targets_exist() -> None:
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("ascii"), re.MULTILINE))
     named = set(re.findall(r"^make ([\w-]+)|`make ([\w-]+)", README, re.MULTILINE))
