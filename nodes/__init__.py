@@ -32,6 +32,7 @@ class FGDMExtension(ComfyExtension):
         from .concepts import Concepts
         from .decode_map import DecodeMap
         from .edit_by_text import EditByText
+        from .edit_by_words import EditByWords
         from .edit_map import EditMap
         from .finish_map import FinishMap
         from .graph_sampling import GraphControl, GraphGuider, GraphResult
@@ -44,6 +45,7 @@ class FGDMExtension(ComfyExtension):
         from .load_pictures import LoadPictures
         from .objects import Objects
         from .objects_by_model import ObjectsByModel
+        from .paste_edited import PasteEdited
         from .regions import DeleteRegion, PasteRegion, TransformRegion
         from .sample_maps import SampleMaps
         from .save_factor import SaveFactor
@@ -51,7 +53,7 @@ class FGDMExtension(ComfyExtension):
         from .train_factor import TrainFactor
         from .train_image_factor import TrainImageFactor
         from .train_joint import TrainJoint
-        from .whole_maps import ChangeClass, DrawOnMap, EditByWords
+        from .whole_maps import ChangeClass, DrawOnMap
         from .write_examples import WriteExamples
 
         return [
@@ -59,7 +61,7 @@ class FGDMExtension(ComfyExtension):
             DecodeMap,
             GraphFactor, GraphImage, GraphGiven, GraphControl, GraphGuider, GraphResult,
             ChooseMap, EditMap, EditByWords, TransformRegion, DeleteRegion, PasteRegion, ChangeClass, DrawOnMap, CompareMaps,
-            Invert, Concepts, EditByText, FinishMap, SaveInversion, LoadInversion,
+            Invert, Concepts, EditByText, FinishMap, PasteEdited, SaveInversion, LoadInversion,
             Judge, ObjectsByModel,
             LoadPictures, WriteExamples, TrainFactor, SaveFactor, TrainImageFactor, TrainJoint,
         ]  # fmt: skip

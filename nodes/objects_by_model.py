@@ -89,9 +89,9 @@ class ObjectsByModel(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, **_):
-        from ..comfyui_fgdm.host import asking_model, own
+        from ..comfyui_fgdm.host import chat, own
 
-        return f"{own.fingerprint()} {asking_model.fingerprint()}"
+        return f"{own.fingerprint()} {chat.fingerprint()}"
 
     @classmethod
     @checked

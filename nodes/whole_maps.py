@@ -1,4 +1,4 @@
-"""Change Class, Draw on Map, Edit by Words: what concerns a whole map."""
+"""Change Class, Draw on Map: what concerns a whole map."""
 
 from comfy_api.latest import io
 
@@ -85,43 +85,3 @@ class DrawOnMap(io.ComfyNode):
         if variable != "segmentation":
             return editing.shown(draw_levels(map, shapes, variable), cls)
         return editing.shown(draw(editing.opened(map, factor, palette), shapes), cls)
-
-
-class EditByWords(io.ComfyNode):
-    @classmethod
-    def define_schema(cls):
-        return io.Schema(
-            node_id="FGDM_EditByWords",
-            display_name="Edit by Words (FG-DM)",
-            category=editing.EDITING,
-            description="Edits a map by plain English sentences: make the dog twice as large, swap the two people, remove the umbrella, "
-            "put the kite left of the tree. No language model: a small grammar, which the help page lists.",
-            search_aliases=["fg-dm", "instructions", "edit by text", "prompt editing", "move object", "map editor"],
-            hidden=[io.Hidden.unique_id],
-            inputs=[
-                editing.map_input(),
-                io.String.Input(
-                    "instructions",
-                    multiline=True,
-                    dynamic_prompts=False,
-                    default="make the dog twice as large",
-                    tooltip="Sentences, one a line or ended by full stops. One that is not understood stops the run and is named; one about "
-                    "something that is not on the map is left out and said.",
-                ),
-                *editing.reading_inputs(),
-            ],
-            outputs=[
-                *editing.outputs()[:2],
-                io.String.Output("recipe", display_name="recipe", tooltip="The same edits as a recipe for Edit Map, made for the first map."),
-                editing.outputs()[2],
-            ],
-        )  # fmt: skip
-
-    @classmethod
-    @checked
-    def execute(cls, map, instructions, factor=None, palette=OF_THE_FACTOR) -> io.NodeOutput:
-        from ..comfyui_fgdm.host.map_operations import by_words
-
-        outcome, recipe = by_words(editing.opened(map, factor, palette), instructions)
-        shown = editing.shown(outcome, cls)
-        return io.NodeOutput(*shown.args[:2], recipe, shown.args[2], ui=shown.ui)

@@ -30,9 +30,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..maps.palette_file import Palette
+from ..objects.by_model import AnswerError
+from ..objects.endpoint import EndpointError
 from ..objects.words import find_class
-from . import grammar, referring
-from .keys import said
+from . import by_model, grammar, referring
+from .by_model import OFFERED
+from .keys import RecipeError, said
 from .recipe import check
 from .referring import NoReference, Place
 from .regions import Gone
@@ -50,29 +53,58 @@ class InstructionError(ValueError):
 
 @dataclass(frozen=True)
 class Understood:
-    """operations: as they stand in a recipe. skipped: (sentence, why) of those for which something is not on the map."""
+    """operations: as they stand in a recipe. skipped: (sentence, why) of those for which something is not on the map. told: what
+    somebody else turned into operations. failed: why nobody else did, where they were to be asked first."""
 
     operations: tuple[dict, ...]
     skipped: tuple[tuple[str, str], ...]
+    told: tuple[str, ...] = ()
+    failed: str = ""
 
 
-def understand(text: str, labels: np.ndarray, palette: Palette) -> Understood:
-    """The operations that a text asks for on a label map, integer [H, W]; see the grammar above. InstructionError for a sentence
-    that does not fit it, and for more than 1000 sentences."""
+Ask = Callable[[str, Scene], Sequence[by_model.Told]]
+"""Somebody else who turns sentences about a scene into operations, such as a language model; EndpointError or AnswerError if they
+cannot."""
+
+
+def understand(
+    text: str, labels: np.ndarray, palette: Palette, ask: Ask | None = None, always: bool = False
+) -> Understood:
+    """The operations that a text asks for on a label map, integer [H, W]; see the grammar above. ask: is asked about each sentence
+    that does not fit the grammar, or (always) about the whole text, before the grammar is tried. InstructionError for a sentence
+    that nobody understands, and for more than 1000 sentences."""
     if len(text) > LONGEST_TEXT:
         raise InstructionError(f"instructions: {len(text)} characters; at most {LONGEST_TEXT} are read.")
+    failed = ""
+    if ask is not None and always and text.strip():
+        talk = _Talk(labels, palette)
+        try:
+            talk.follow(ask(text, talk.scene))
+            return Understood(tuple(talk.operations), (), (text,))
+        except (EndpointError, AnswerError) as error:
+            ask, failed = None, str(error)
     sentences = grammar.sentences(text)
     if len(sentences) > 1000:
         raise InstructionError(f"instructions: {len(sentences)} sentences; at most 1000 are read.")
     talk = _Talk(labels, palette)
-    skipped = []
+    skipped, told = [], []
     for sentence in sentences:
         try:
             talk.hear(sentence)
         except Gone as reason:
             there = ", ".join(referring.present(talk.scene, palette)[:12])
             skipped.append((sentence, f"{reason}; there is {there or 'nothing'}"))
-    return Understood(tuple(talk.operations), tuple(skipped))
+        except InstructionError as error:
+            if failed:
+                raise InstructionError(f"{error} The language model could not be used: {failed}.") from None
+            if ask is None:
+                raise
+            try:
+                talk.follow(ask(sentence, talk.scene))
+            except (EndpointError, AnswerError) as why:
+                raise InstructionError(f"{error} The language model could not be used: {why}.") from None
+            told.append(sentence)
+    return Understood(tuple(talk.operations), tuple(skipped), tuple(told), failed)
 
 
 class _Talk:
@@ -148,10 +180,22 @@ class _Talk:
     def do(self, op: str, **keys) -> None:
         """Add an operation, and apply it to the scene that the next sentences are about."""
         raw = {"op": op, **keys}
-        earlier = [{"op": "lift", "id": name, "at": [0, 0]} for name in self.scene.made if name != keys.get("id")]
-        operation = check([*earlier, raw], TABLE, self.palette)[-1]
+        (operation,) = check([raw], TABLE, self.palette, self.scene.made.keys() - {keys.get("id")})
         TABLE[op].function(self.scene, **operation.arguments)
         self.operations.append(raw)
+
+    def follow(self, told: Sequence[by_model.Told]) -> None:
+        """Add operations that somebody else gave. What is not on the map stays among them, so that a report can say so."""
+        for raw, operation in told:
+            try:
+                OFFERED[operation.name].function(self.scene, **operation.arguments)
+            except Gone:
+                if made := operation.arguments.get("id"):
+                    self.scene.gone[made] = "it was not found"
+            except RecipeError as error:
+                raise AnswerError(f"its answer cannot be done: {error}") from None
+            self.operations.append(raw)
+        self.last = []
 
     def transform(self, place: Place, **keys) -> None:
         self.do("transform", target=place.id, **keys)

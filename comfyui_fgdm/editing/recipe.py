@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
@@ -126,9 +126,12 @@ def write(operations: Sequence[Mapping[str, Any]], made_on: MapMark | None, vari
     return json.dumps({"version": VERSION, "variable": variable, **where, "operations": list(operations)})
 
 
-def check(operations: Sequence[Any], table: Table, palette: Palette | None = None) -> tuple[Operation, ...]:
-    """The operations of a recipe, checked; RecipeError names the first one that is wrong, the key, and the remedy."""
-    made: set[str] = set()
+def check(
+    operations: Sequence[Any], table: Table, palette: Palette | None = None, known: Iterable[str] = ()
+) -> tuple[Operation, ...]:
+    """The operations of a recipe, checked; RecipeError names the first one that is wrong, the key, and the remedy. known: ids that
+    were made before."""
+    made = set(known)
     found = []
     for index, raw in enumerate(operations, 1):
         name = raw.get("op") if isinstance(raw, dict) else None

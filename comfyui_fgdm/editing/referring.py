@@ -104,7 +104,7 @@ def _is_plural(word: str, palette: Palette) -> bool:
 
 def find(reference: Reference, scene: Scene) -> list[Place]:
     """The things on the map that are meant, in the order of ``by``; Gone if there are too few."""
-    found = [place for place in _layers(scene) if place.label in reference.labels]
+    found = [place for place in layers(scene) if place.label in reference.labels]
     found += regions_of(scene.ground, reference.labels)
     return _chosen(found, reference, scene.size)
 
@@ -144,14 +144,15 @@ def present(scene: Scene, palette: Palette) -> list[str]:
 
 def again(place: Place, scene: Scene) -> Place:
     """A thing as it is now."""
-    return next((one for one in _layers(scene) if one.id is not None and one.id == place.id), place)
+    return next((one for one in layers(scene) if one.id == place.id), place)
 
 
 def _singular(words: str) -> str:
     return re.sub(r"^(?:the|a|an|my|this|that) ", "", words)
 
 
-def _layers(scene: Scene) -> list[Place]:
+def layers(scene: Scene) -> list[Place]:
+    """The layers of a scene that have an id and hold something, back to front."""
     found = []
     for layer in scene.layers:
         held, counts = np.unique(layer.labels[layer.labels != NOTHING], return_counts=True)

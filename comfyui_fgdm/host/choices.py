@@ -34,3 +34,11 @@ class By(Enum):
     BOXES = "boxes"
     SEGMENTATION = "segmentation"
     EMBEDDED = "embedded judge"
+
+
+class Asked(Enum):
+    """When a language model is asked what instructions mean."""
+
+    NEVER = "never"
+    OTHERWISE = "where they are not understood"
+    ALWAYS = "always"

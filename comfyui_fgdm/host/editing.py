@@ -63,6 +63,11 @@ class Outcome:
         told = f"{100 * share:.1f} % of the pixels changed"
         unknown = max(entry["unknown"] for entry in self.report)
         told += f"; {100 * unknown:.1f} % are of no known colour" if unknown >= 0.001 else ""
+        by_model = [entry["by_model"] for entry in self.report if "by_model" in entry]
+        told += "; a language model read what the grammar does not" if any(one["sentences"] for one in by_model) else ""
+        told += next(
+            (f"; the language model could not be used: {one['failed']}" for one in by_model if one["failed"]), ""
+        )
         return (
             told if not skipped else f"{told}; left out: {'; '.join(skipped[:3])}{' ...' if len(skipped) > 3 else ''}"
         )

@@ -10,18 +10,19 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from ..editing import comparing, instructions, recipe, referring
+from ..editing import by_model, comparing, instructions, recipe, referring
 from ..editing.applying import TABLES
 from ..editing.keys import RecipeError, said
 from ..editing.recipe import Operation
 from ..editing.referring import Reference
 from ..editing.regions import Gone
+from ..editing.scene import Scene
 from ..editing.segmentation import TABLE
 from ..maps import palettes
 from ..maps.palette_file import Palette
 from ..objects.words import ObjectQuery
-from . import value_editing
-from .choices import Which
+from . import chat, value_editing
+from .choices import Asked, Which
 from .editing import OpenMaps, Outcome, check_objects, compared, edit
 from .reading import class_labels, to_image
 
@@ -195,14 +196,42 @@ def _shapes(text: str, table: recipe.Table, palette: Palette | None) -> Sequence
         raise RecipeError(str(error).replace("recipe:", "shapes:", 1)) from None
 
 
-def by_words(opened: OpenMaps, text: str) -> tuple[Outcome, str]:
-    """Do what sentences say, to each map; and the recipe for the first one."""
-    understood = [instructions.understand(text, labels, opened.palette) for labels in opened.labels.numpy()]
+@dataclass(frozen=True)
+class Model:
+    """Whether and how a language model is asked what sentences mean. name: empty: the one that is set up. timeout: seconds that a
+    question may take."""
+
+    asked: Asked = Asked.NEVER
+    name: str = ""
+    timeout: float = 30.0
+
+
+def by_words(opened: OpenMaps, text: str, model: Model = Model()) -> tuple[Outcome, str]:  # noqa: B008 (frozen)
+    """Do what sentences say, to each map; and the recipe for the first one. InstructionError for one that is not understood."""
+    ask = None if model.asked is Asked.NEVER else _asking(opened.palette, model)
+    always = model.asked is Asked.ALWAYS
+    understood = [
+        instructions.understand(text, labels, opened.palette, ask, always) for labels in opened.labels.numpy()
+    ]
     checked = [recipe.check(one.operations, TABLE, opened.palette) for one in understood]
     outcome = edit(opened, lambda k, labels: checked[k])
     for entry, one in zip(outcome.report, understood, strict=True):
         entry["skipped"] += [{"operation": 0, "op": sentence, "why": why} for sentence, why in one.skipped]
+        if ask is not None:
+            entry["by_model"] = {"sentences": list(one.told), "failed": one.failed}
+    if any(one.failed for one in understood):
+        chat.failed()
     return outcome, recipe.write(understood[0].operations, opened.mark)
+
+
+def _asking(palette: Palette, model: Model) -> instructions.Ask:
+    """A function that asks the language model which the server's owner has set up."""
+
+    def ask(sentences: str, scene: Scene) -> Sequence[by_model.Told]:
+        conversation = by_model.messages(sentences, scene, palette)
+        return by_model.read_answer(chat.answer(chat.endpoint(model.name), conversation, model.timeout), scene, palette)
+
+    return ask
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,18 @@ def content_of(reply: Any) -> str:
     return found
 
 
+def json_of(answer: str) -> Any:
+    """What a model's answer holds as JSON, all of it or between the marks of a code block; AnswerError if it is none, or longer
+    than ``MAX_ANSWER``."""
+    if len(answer) > MAX_ANSWER:
+        raise AnswerError(f"its answer has {len(answer)} characters, more than {MAX_ANSWER}")
+    fenced = re.search(r"```(?:json)?\s*(.*?)```", answer, re.DOTALL)
+    try:
+        return json.loads(fenced.group(1) if fenced else answer)
+    except (ValueError, RecursionError):
+        raise AnswerError(f"its answer is not JSON: {_short(answer)}") from None
+
+
 def read_answer(answer: str, palette: Palette, classes: tuple[int, ...] = (), counts: bool = True) -> ObjectQuery:
     """The objects of an answer: {"objects": [...]} or a list, of class names or of {"name", "count"}.
 
@@ -103,13 +115,7 @@ def _known(palette: Palette, classes: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _entries(answer: str) -> list[tuple[str, int]]:
-    if len(answer) > MAX_ANSWER:
-        raise AnswerError(f"its answer has {len(answer)} characters, more than {MAX_ANSWER}")
-    fenced = re.search(r"```(?:json)?\s*(.*?)```", answer, re.DOTALL)
-    try:
-        raw = json.loads(fenced.group(1) if fenced else answer)
-    except (ValueError, RecursionError):
-        raise AnswerError(f"its answer is not JSON: {_short(answer)}") from None
+    raw = json_of(answer)
     found = raw.get("objects") if isinstance(raw, dict) else raw
     if not isinstance(found, list):
         raise AnswerError(f'its answer has no list of "objects": {_short(answer)}')

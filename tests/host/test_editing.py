@@ -287,3 +287,101 @@ def test_depth_maps_and_sketches_are_edited_by_recipes_of_their_own(comfy_host, 
                 sketch,
                 json.dumps({"version": 1, "variable": "sketch", "operations": [{**word, "font": name}]}),
             )
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """Two pictures each of 96 x 64, before and after an edit."""
+    generator = torch.Generator().manual_seed(3)
+    return [torch.rand(2, 64, 96, 3, generator=generator) for _ in range(2)]
+
+
+def pasted(comfy_host, original, edited, grow=0, feather=0, **more):
+    return comfy_host.call("FGDM_PasteEdited", original=original, edited=edited, grow=grow, feather=feather, **more)
+
+
+def test_what_an_edited_map_means_is_pasted_and_the_rest_is_the_original(comfy_host, palettes, labels, maps, pictures):
+    """Maps are half as large as the pictures; one original and one map stand for all."""
+    (original, edited), later = pictures, moved(labels, palettes.COCO.index("sky-other"))
+    both = {"before": maps, "after": palettes.encode(later)}
+    wanted = (later != labels).repeat_interleave(2, 1).repeat_interleave(2, 2).expand(2, -1, -1)
+    image, mask = pasted(comfy_host, original[:1], edited, **both)
+    assert torch.equal(mask, wanted.float()) and 0 < wanted.float().mean() < 0.3
+    assert torch.equal(image[wanted], edited[wanted])
+    assert torch.equal(image[~wanted], original[:1].expand(2, -1, -1, -1)[~wanted])
+    corner = torch.zeros(1, 64, 96)
+    corner[:, :5, :7] = 1
+    blending = comfy_host.engine("comfyui_fgdm.editing.blending")
+    image, mask = pasted(comfy_host, original, edited, 2, 3, mask=corner, **both)
+    assert torch.equal(mask, blending.soften(torch.maximum(wanted.float(), corner), 2, 3))
+    assert torch.equal(image, blending.paste(original, edited, mask))
+    again, same = pasted(comfy_host, original, image, mask=mask)
+    assert torch.equal(same, mask) and torch.equal(again[mask == 0], original[mask == 0])
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({}, "mask: say what to paste"),
+        ({"before": True}, "after: only one map is connected"),
+        ({"after": True}, "before: only one map is connected"),
+        ({"before": True, "after": (1, 16, 48, 3)}, "after: it has to be as many maps as 'before'.* 1 of 48 x 32 and 1 of 48 x 16"),
+        ({"before": True, "after": True}, "after: nothing is masked"),
+        ({"mask": torch.zeros(1, 64, 96)}, "mask: nothing is masked"),
+        ({"mask": torch.full((1, 64, 96), 0.4), "feather": 2}, "mask: no pixel of it is 1/2 or more"),
+        ({"mask": torch.ones(3, 64, 96)}, "mask: it holds 3, but there are 2 pictures"),
+        ({"mask": torch.ones(1, 40, 96)}, "mask: it is 96 x 40 pixels, and the pictures are 96 x 64"),
+        ({"mask": torch.ones(1, 128, 192)}, "mask: it is 192 x 128 pixels"),
+        ({"mask": torch.ones(1, 64, 96), "edited": (2, 64, 88, 3)}, "edited: it is 88 x 64, but 'original' 96 x 64"),
+        ({"mask": torch.ones(1, 64, 96), "edited": (3, 64, 96, 3)}, "original: it holds 2 pictures, but 'edited' 3"),
+        ({"mask": torch.ones(1, 64, 96), "original": (2, 64, 96, 4)}, "original: expected a batch of RGB pictures"),
+        ({"mask": torch.ones(1, 64, 96), "grow": -1}, "grow: -1 is out of range"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_pasted_is_refused_by_name(comfy_host, maps, pictures, changed, words):
+    given = dict(zip(("original", "edited"), pictures, strict=True))
+    for name, value in changed.items():
+        given[name] = maps[:, : value[1]] if name == "after" and value is not True else maps if value is True else value
+        given[name] = torch.rand(value) if name in ("original", "edited") else given[name]
+    with pytest.raises(ValueError, match=words):
+        pasted(comfy_host, **given)
+
+
+def test_a_language_model_reads_instructions_only_where_the_user_says_so(
+    comfy_host, palettes, labels, maps, monkeypatch
+):
+    from tools.chat_endpoint import ChatEndpoint
+
+    for name in ("FGDM_LLM_URL", "FGDM_LLM_KEY", "FGDM_LLM_MODEL"):
+        monkeypatch.delenv(name, raising=False)
+    node, text = comfy_host.node("FGDM_EditByWords"), "let the dog rest over there"
+    ask = {"map": maps, "language_model": "where they are not understood"}
+    refused = "instructions: 'let the dog rest over there' was not understood. What can be said"
+    with pytest.raises(ValueError, match=f"{refused}.*no endpoint is set up; set FGDM_LLM_URL"):
+        call(comfy_host, "EditByWords", instructions=text, **ask)
+    with ChatEndpoint() as chat:
+        chat.answers = [json.dumps({"operations": MOVED})]
+        before = node.fingerprint_inputs(language_model="always"), node.fingerprint_inputs()
+        monkeypatch.setenv("FGDM_LLM_URL", chat.url)
+        monkeypatch.setenv("FGDM_LLM_MODEL", "small")
+        assert node.fingerprint_inputs(language_model="always") != before[0] and node.fingerprint_inputs() == before[1]
+        with pytest.raises(ValueError, match=refused + "[^L]*$"):
+            call(comfy_host, "EditByWords", map=maps, instructions=text)
+        assert not chat.requests, "never, unless asked for"
+        edited, _, written, report = call(
+            comfy_host, "EditByWords", instructions=f"flip the person. {text}", **ask, model="big"
+        )
+        later = moved(labels, palettes.COCO.index("sky-other"))
+        assert torch.equal(edited, palettes.encode(later)) and chat.requests[0][2]["model"] == "big"
+        assert json.loads(report)["maps"][0]["by_model"] == {"sentences": [text], "failed": ""}
+        assert torch.equal(edit(comfy_host, maps, written)[0], edited), "the recipe holds what it said"
+        chat.answers = [json.dumps({"operations": [{"op": "explode"}]})]
+        with pytest.raises(
+            ValueError, match=f"{refused}.*its answer is no recipe: operation 1: unknown operation 'explode'"
+        ):
+            call(comfy_host, "EditByWords", instructions=text, **ask)
+        edited, _, _, report = call(
+            comfy_host, "EditByWords", map=maps, instructions="remove the dog", language_model="always"
+        )
+        assert "unknown operation 'explode'" in json.loads(report)["maps"][0]["by_model"]["failed"]
+        assert not (edited == palettes.encode(labels)[0, 17, 5]).all(-1).any(), "the grammar has read it"

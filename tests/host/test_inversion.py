@@ -293,3 +293,40 @@ def test_each_step_shows_its_masks_and_an_interrupt_leaves_all_as_it_was(tiny, e
     assert not mm.processing_interrupted() and left[0] == 0
     assert torch.equal(edits.edit(inversion, edits.concepts())[0]["samples"], expected)
     assert torch.equal(tiny.sample(tiny.model), plain)
+
+
+def test_an_object_moves_in_a_picture_and_nothing_else_changes(comfy_host, tiny, edits, drawn, net):
+    """Inverted under a ControlNet with the old map, edited under it with the new one, pasted back, harmonised by core, and pasted."""
+    palettes = comfy_host.engine("comfyui_fgdm.maps.palettes")
+    later = torch.where(drawn.labels == DOG, GRASS, drawn.labels)
+    later[:, 34:46, 34:46] = DOG
+    new = palettes.encode(later)
+    old_hint, new_hint = (
+        comfy_host.call(
+            "ControlNetApplyAdvanced", positive=edits.empty, negative=edits.empty, control_net=net, image=image, strength=1.0,
+            start_percent=0.0, end_percent=1.0,
+        )[1]
+        for image in (drawn.image, new)
+    )  # fmt: skip
+    before = tiny.decode(tiny.sample(tiny.model))
+    latent = comfy_host.call("VAEEncode", pixels=before, vae=tiny.vae)[0]["samples"]
+    found = edits.invert(latent=latent, negative=old_hint)
+    concepts = edits.concepts("+dog", masks="region only", where="dog")
+    drawn_anew = edits.edit(found, concepts, negative=new_hint, hold_outside=False, map=new)[0]["samples"]
+    paste = {"original": before, "grow": 2, "feather": 3, "before": drawn.image, "after": new}
+    image, mask = comfy_host.call("FGDM_PasteEdited", edited=tiny.decode(drawn_anew), **paste)
+    noised = comfy_host.call(
+        "SetLatentNoiseMask", samples=comfy_host.call("VAEEncode", pixels=image, vae=tiny.vae)[0], mask=mask
+    )[0]
+    (harmonised,) = comfy_host.call(
+        "KSampler", model=tiny.model, seed=1, steps=2, cfg=2.0, sampler_name="euler", scheduler="normal", positive=new_hint,
+        negative=new_hint, latent_image=noised, denoise=0.4,
+    )  # fmt: skip
+    decoded = tiny.decode(harmonised["samples"])
+    done, same = comfy_host.call("FGDM_PasteEdited", original=before, edited=decoded, grow=0, feather=0, mask=mask)
+    outside = mask == 0
+    assert torch.equal(same, mask) and torch.equal(done[outside], before[outside])
+    assert torch.equal(done[mask == 1], decoded[mask == 1]) and not torch.equal(decoded[outside], before[outside])
+    for labels in (drawn.labels, later):
+        place = labels == DOG
+        assert (mask[place] == 1).all() and (done - before)[place].abs().max() > 0.02
