@@ -2,6 +2,7 @@
 #
 #   make demo [PROMPT="..."] [SEED=0] [COUNT=10] [PORT=...]   maps, the best map and an image into demo_output/
 #   make test [TESTS="server browser"] [TEST_PROCESSES=0]     all tests, or only some folders of tests/; 0: in one process
+#   make test-frontend [FRONTEND_TESTS=...]  tests of the page with a newer front end than the host's own
 #   make bench      factor step against plain step, throughput, demo time, import time, memory
 #   make bench-sd15 steps, decoding and memory at full size, random weights (3 GB on disk for a while, 12 GB of memory)
 #   make bench-train a training step at full size, random weights, beside a loop that leaves the base's gradients on (12 GB)
@@ -17,6 +18,7 @@ TESTS ?= unit repo host browser server
 # One process a core, one thread each; a file of tests stays in one process, which shares its host, server and browser.
 TEST_PROCESSES ?= logical
 TEST_SPREAD := -n $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+FRONTEND_TESTS ?= browser
 .DEFAULT_GOAL := help
 
 # What a user writes freely reaches the demo through the environment, unexpanded: no quote, dollar or newline in it is ever
@@ -29,7 +31,7 @@ endif
 endef
 $(foreach name,PROMPT SEED COUNT PORT,$(eval $(call hand_on,$(name))))
 
-.PHONY: help demo test bench bench-sd15 bench-train bench-search lint eval-tiny eval-joint eval-edits
+.PHONY: help demo test test-frontend bench bench-sd15 bench-train bench-search lint eval-tiny eval-joint eval-edits
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -39,6 +41,9 @@ demo: setup-demo
 
 test: setup-test
 	@cd tests && OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} ../$(VENV_PYTHON) -m pytest $(TEST_SPREAD) $(TESTS) $(PYTEST_ARGS)
+
+test-frontend: setup-frontend
+	@cd tests && OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} ../$(VENV_PYTHON) -m pytest --newer-frontend $(FRONTEND_TESTS) $(PYTEST_ARGS)
 
 bench: setup-demo
 	@$(VENV_PYTHON) -m tools.bench

