@@ -45,6 +45,8 @@ from .segmentation import TABLE
 LONGEST_TEXT = 100_000
 LONGEST_SENTENCE = 300
 """Characters."""
+MOST_ASKED = 20
+"""Sentences of a text of which somebody else is asked one by one."""
 
 
 class InstructionError(ValueError):
@@ -99,6 +101,10 @@ def understand(
                 raise InstructionError(f"{error} The language model could not be used: {failed}.") from None
             if ask is None:
                 raise
+            if len(told) == MOST_ASKED:
+                raise InstructionError(
+                    f"{error} A language model has read {MOST_ASKED} others, and reads no more one by one: let it read all at once."
+                ) from None
             try:
                 talk.follow(ask(sentence, talk.scene))
             except (EndpointError, AnswerError) as why:

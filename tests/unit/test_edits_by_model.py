@@ -87,6 +87,22 @@ def test_other_sentences_are_asked_one_by_one_and_see_what_was_done_before(
     assert '{"id": "dog 1", "class": "cat", "box": [10, 45, 20, 55]}' in second and '"pave the way"' in second
 
 
+def test_a_text_of_many_sentences_is_not_asked_for_ever(labels: np.ndarray) -> None:
+    asked = []
+
+    def question(sentence: str, scene: Scene) -> tuple[by_model.Told, ...]:
+        asked.append(sentence)
+        return by_model.read_answer(json.dumps([{"op": "recolour", "from": "dog", "to": "dog"}]), scene, COCO)
+
+    assert len(understand("purr. " * 20, labels, COCO, question).told) == 20
+    asked.clear()
+    with pytest.raises(
+        InstructionError, match="'purr' was not understood.*has read 20 others.*let it read all at once"
+    ):
+        understand("purr. " * 21, labels, COCO, question)
+    assert len(asked) == 20
+
+
 def test_all_sentences_may_go_to_the_model(chat: ChatEndpoint, labels: np.ndarray) -> None:
     chat.answers = [AWAY]
     understood = understand("Remove the dog.\nZwei", labels, COCO, asking(chat), always=True)
