@@ -16,6 +16,7 @@ class FGDMExtension(ComfyExtension):
             ("the folders of factors and palettes", _folders),
             ("palettes of your own", _palettes),
             ("the tiny model family", _family),
+            ("text in the map editor", _letters),
         ):
             try:
                 step()
@@ -43,6 +44,7 @@ class FGDMExtension(ComfyExtension):
         from .load_embedded import LoadEmbedded, LoadEmbeddedImageFactor
         from .load_factor import LoadFactor
         from .load_pictures import LoadPictures
+        from .normals import NormalsFromDepth
         from .objects import Objects
         from .objects_by_model import ObjectsByModel
         from .paste_edited import PasteEdited
@@ -60,7 +62,7 @@ class FGDMExtension(ComfyExtension):
             LoadEmbedded, LoadEmbeddedImageFactor, LoadFactor, ApplyFactor, Objects, SampleMaps, CandidateNoise, BestOfN, SelectBest, AttendExcite,
             DecodeMap,
             GraphFactor, GraphImage, GraphGiven, GraphControl, GraphGuider, GraphResult,
-            ChooseMap, EditMap, EditByWords, TransformRegion, DeleteRegion, PasteRegion, ChangeClass, DrawOnMap, CompareMaps,
+            ChooseMap, EditMap, EditByWords, TransformRegion, DeleteRegion, PasteRegion, ChangeClass, DrawOnMap, CompareMaps, NormalsFromDepth,
             Invert, Concepts, EditByText, FinishMap, PasteEdited, SaveInversion, LoadInversion,
             Judge, ObjectsByModel,
             LoadPictures, WriteExamples, TrainFactor, SaveFactor, TrainImageFactor, TrainJoint,
@@ -77,6 +79,12 @@ def _palettes() -> None:
     from ..comfyui_fgdm.host import own
 
     own.library()
+
+
+def _letters() -> None:
+    from ..comfyui_fgdm.host import letters
+
+    letters.register()
 
 
 def _family() -> None:

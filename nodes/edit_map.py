@@ -1,6 +1,6 @@
 """Edit Map: a map with the edits of a recipe, which the editor in the browser writes."""
 
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 
 from . import inputs
 from .checks import checked
@@ -12,7 +12,7 @@ from .types import ObjectsType
 class EditMap(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        from ..comfyui_fgdm.host.choices import WhenChanged
+        from ..comfyui_fgdm.host.choices import VARIABLES, WhenChanged
 
         factor, palette = reading_inputs()
 
@@ -21,8 +21,12 @@ class EditMap(io.ComfyNode):
             display_name="Edit Map (FG-DM)",
             category=EDITING,
             description="Edits a map by a recipe of operations: move, resize, flip, copy, remove and paste objects, change their "
-            "order and class, draw and fill. Every pixel keeps or gets one class; no colour is ever blended.",
-            search_aliases=["fg-dm", "map editor", "move object", "paint segmentation", "draw classes", "mask editor"],
+            "order and class, draw and fill. Every pixel keeps or gets one class; no colour is ever blended. Depth maps: nearer and farther, "
+            "gradients, brush. Sketches: pen, eraser, typed text.",
+            search_aliases=[
+                "fg-dm", "map editor", "move object", "paint segmentation", "draw classes", "mask editor", "depth editor", "sketch editor",
+                "text on sketch", "draw scribble",
+            ],
             is_output_node=True,
             hidden=[io.Hidden.unique_id],
             inputs=[
@@ -54,6 +58,14 @@ class EditMap(io.ComfyNode):
                     "The recipe is never changed.",
                 ),
                 palette,
+                io.Combo.Input(
+                    "variable",
+                    options=[OF_THE_FACTOR, *VARIABLES],
+                    default=OF_THE_FACTOR,
+                    optional=True,
+                    tooltip="What kind of map it is. of the factor: that of the factor; without one, that of the recipe, and segmentation where "
+                    "the recipe is empty. depth, sketch: grey maps of nearness, and white lines on black, with tools of their own in the editor.",
+                ),
             ],
             outputs=[
                 *outputs()[:2],
@@ -74,17 +86,17 @@ class EditMap(io.ComfyNode):
     @classmethod
     @checked
     def execute(
-        cls, map, recipe, when_changed, factor=None, second=None, picture=None, objects=None, palette=OF_THE_FACTOR
-    ) -> io.NodeOutput:
+        cls, map, recipe, when_changed, factor=None, second=None, picture=None, objects=None, palette=OF_THE_FACTOR,
+        variable=OF_THE_FACTOR,
+    ) -> io.NodeOutput:  # fmt: skip
         from ..comfyui_fgdm.host.choices import WhenChanged
         from ..comfyui_fgdm.host.map_editor import EditInputs, edit_maps
         from ..comfyui_fgdm.host.progress import send, show_text
 
-        told = inputs.named(palette)
-        given = EditInputs(recipe, WhenChanged(when_changed), factor, told, second, picture, objects)
+        told, kind = inputs.named(palette), inputs.named(variable)
+        given = EditInputs(recipe, WhenChanged(when_changed), factor, told, kind, second, picture, objects)
         result = edit_maps(map, given, lambda entry: send("fgdm_edit", {"fgdm_edit": [entry]}, cls))
         outcome = result.outcome
         show_text(outcome.summary, cls)
         # No preview of the host's for what the editor's widget on the node shows, at once when edits are made.
-        shown = ui.PreviewImage(outcome.maps, cls=cls) if result.entry is None else {"fgdm_edit": [result.entry]}
-        return io.NodeOutput(outcome.maps, outcome.changed, result.json, ui=shown)
+        return io.NodeOutput(outcome.maps, outcome.changed, result.json, ui={"fgdm_edit": [result.entry]})

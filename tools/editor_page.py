@@ -8,23 +8,34 @@ import functools
 import http.server
 import io
 import threading
+import urllib.parse
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from comfyui_fgdm.editing import sketch
+from comfyui_fgdm.editing.regions import Gone
 from comfyui_fgdm.maps.palette_file import Palette
 from tools.server import ROOT
 
-OPEN = """async ({ map, second, classes, nothing, objects, mark, recipe, words }) => {
+OPEN = """async ({ variable, map, second, classes, nothing, objects, mark, recipe, words }) => {
   const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0))
   const { readIndices } = await import('/editor/engine/png.mjs')
   const { Editor } = await import('/editor/ui/editor.mjs')
+  const { Letters } = await import('/editor/ui/letters.mjs')
   const began = performance.now()
   const labels = await readIndices(bytes(map))
   const read = performance.now()
-  const source = { map: labels, second: second && (await readIndices(bytes(second))), picture: null, classes, nothing, objects, mark }
+  const letters = new Letters(async ({ text, size }) => {
+    const answer = await fetch('/letters?' + new URLSearchParams({ text, size, width: mark.width, height: mark.height }))
+    return answer.status === 204 ? null : readIndices(new Uint8Array(await answer.arrayBuffer()))
+  })
+  const source = {
+    variable, map: labels, second: second && (await readIndices(bytes(second))), picture: null, classes, nothing, objects, mark,
+    letters, fonts: async () => ['a.ttf'], addFont: async (file) => file.name
+  }
   window.results = []
   window.editor = new Editor({ source, recipe, words: words ?? {}, commit: async (text) => void window.results.push(text) })
   editor.show()
@@ -35,6 +46,20 @@ OPEN = """async ({ map, second, classes, nothing, objects, mark, recipe, words }
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
     extensions_map = {**http.server.SimpleHTTPRequestHandler.extensions_map, ".mjs": "text/javascript"}
+
+    def do_GET(self) -> None:
+        if not self.path.startswith("/letters?"):
+            return super().do_GET()
+        query = dict(urllib.parse.parse_qsl(self.path.split("?", 1)[1]))
+        size = int(query["width"]), int(query["height"])
+        try:
+            body = index_png(sketch.letters(query["text"], float(query["size"]), size))
+        except Gone:
+            body = b""
+        self.send_response(200 if body else 204)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
@@ -65,32 +90,35 @@ def index_png(labels: np.ndarray) -> bytes:
 def open_editor(
     tab: Any,
     labels: np.ndarray,
-    palette: Palette,
+    palette: Palette | None,
     second: np.ndarray | None = None,
     recipe: str = "",
     objects: list[Any] | None = None,
     words: dict[str, str] | None = None,
+    variable: str = "segmentation",
 ) -> dict[str, float]:
-    """Open the editor in a tab that shows a page of ``serve``; `editor` and `results` are then there. Gives milliseconds
-    until the map was read and until it was drawn."""
+    """Open the editor in a tab that shows a page of ``serve``; `editor` and `results` are then there. labels: levels and no palette for
+    variables without classes. Gives milliseconds until the map was read and until it was drawn."""
 
     def encoded(values: np.ndarray | None) -> str | None:
         return None if values is None else base64.b64encode(index_png(values)).decode()
 
-    colours = ["#{:02x}{:02x}{:02x}".format(*label.rgb) for label in palette.labels]
+    classes = [] if palette is None else palette.labels
+    colours = ["#{:02x}{:02x}{:02x}".format(*label.rgb) for label in classes]
     height, width = labels.shape
     return tab.evaluate(
         OPEN,
         {
+            "variable": variable,
             "map": encoded(labels),
             "second": encoded(second),
             "classes": [
-                [one.index, one.name, colour, one.index in palette.things]
-                for one, colour in zip(palette.labels, colours)
+                [one.index, one.name, colour, palette is not None and one.index in palette.things]
+                for one, colour in zip(classes, colours)
             ],
-            "nothing": palette.void,
+            "nothing": palette and palette.void,
             "objects": objects,
-            "mark": {"sha256": "0" * 64, "width": width, "height": height, "palette": palette.name},
+            "mark": {"sha256": "0" * 64, "width": width, "height": height, "palette": palette and palette.name},
             "recipe": recipe,
             "words": words,
         },

@@ -60,8 +60,10 @@ a line. Of the operations above they have transform, duplicate, delete, order, s
 ==========  =============================================  ==============================================================
 operation   keys (? may be left out)                       what it does
 ==========  =============================================  ==============================================================
-lift        id, at? or within?, tolerance?, fill?          makes a layer of the connected region of levels within ``tolerance`` (10) of
-                                                           that at the point, or of what the outline holds; fill: a level
+lift        id, at? or within?, tolerance?, fill?          makes a layer of the connected region of levels within ``tolerance`` (10; in a
+                                                           sketch 191) of that at the point, or of what the outline holds; in a sketch
+                                                           only of the lines there. fill: a level or "surroundings", which is the
+                                                           default in depth maps; in a sketch, 0 is
 shift       by, target?                                    depth: brings a layer, or the whole map, nearer by so many levels (farther,
                                                            below 0)
 gradient    from, to, values, within?, id?                 depth: levels that change evenly from one point to another

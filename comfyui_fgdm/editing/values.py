@@ -24,29 +24,37 @@ MOST = 255
 LIKE = 10
 """How far the level of a pixel may be from that of the point, for the region at a point."""
 
-LEVEL = keys.Kind(lambda value, palette: int(round(keys.number(0, MOST)(value, None))))
-CHANGE = keys.Kind(lambda value, palette: int(round(keys.number(-MOST, MOST)(value, None))))
+LEVEL = keys.Kind(lambda value, palette: int(np.floor(keys.number(0, MOST)(value, None) + 0.5)))
+CHANGE = keys.Kind(lambda value, palette: int(np.floor(keys.number(-MOST, MOST)(value, None) + 0.5)))
 
 
 def lift(scene: Scene, id: str, at=None, within=None, tolerance: int = LIKE, fill: int | None = None) -> None:
     """Make a layer of what an outline holds, or of the connected region of levels like that at the point, and close the hole: with
     a level, or each pixel with the nearest one around."""
-    if within is not None:
-        shape = shapes.polygon(within, scene.size)
-        if not shape.mask.size:
-            raise Gone("the outline is empty")
-    else:
-        shape = _like(scene, at, tolerance)
+    take(scene, id, _outlined(scene, within) if within is not None else like(scene, at, tolerance), fill)
+
+
+def take(scene: Scene, id: str, shape: Shape, fill: int | None) -> None:
+    """Make a layer of a part of the ground and close the hole, as ``lift`` does."""
     layer = from_shape(id, shape, scene.ground)
     close(scene.ground, shape, fill, scene.usable, 0)
     scene.add(layer)
 
 
-def _like(scene: Scene, at, tolerance: int) -> Shape:
+def _outlined(scene: Scene, within) -> Shape:
+    shape = shapes.polygon(within, scene.size)
+    if not shape.mask.size:
+        raise Gone("the outline is empty")
+    return shape
+
+
+def like(scene: Scene, at, tolerance: int, least: int = 0) -> Shape:
+    """The connected region of levels of at least ``least`` that differ by at most ``tolerance`` from that at the point."""
     (width, height), x, y = scene.size, int(np.floor(at[0] + 0.5)), int(np.floor(at[1] + 0.5))
     if not (0 <= x < width and 0 <= y < height):
         raise Gone("the point is outside of the map")
-    numbers, _ = pieces(np.abs(scene.ground - scene.ground[y, x]) <= tolerance)
+    ground = scene.ground
+    numbers, _ = pieces((np.abs(ground - ground[y, x]) <= tolerance) & (ground >= least))
     return shapes.tight(0, 0, numbers == numbers[y, x])
 
 

@@ -7,6 +7,9 @@ from enum import Enum
 OF_THE_FACTOR = "of the factor"
 """In place of the name of a palette: that of the factor, COCO without one."""
 
+VARIABLES = ("segmentation", "depth", "sketch")
+"""Kinds of maps that can be edited."""
+
 
 class WhenChanged(Enum):
     """What to do with a recipe that was made on another map."""

@@ -23,13 +23,14 @@ from .reading import pictures_of
 
 @dataclass(frozen=True)
 class EditInputs:
-    """What Edit Map is given beside the maps. palette: name of that of the maps; empty: the factor's own, COCO without a
-    factor. second, picture: IMAGE batches or None."""
+    """What Edit Map is given beside the maps. variable: what kind of maps they are; empty: that of the factor, else that of the
+    recipe. palette: name of that of the maps; empty: the factor's own, COCO without a factor. second, picture: IMAGE batches or None."""
 
     recipe: str = ""
     when_changed: WhenChanged = WhenChanged.ASK
     factor: Factor | None = None
     palette: str = ""
+    variable: str = ""
     second: torch.Tensor | None = None
     picture: torch.Tensor | None = None
     objects: ObjectQuery | None = None
@@ -37,12 +38,11 @@ class EditInputs:
 
 @dataclass(frozen=True)
 class EditResult:
-    """outcome: the edited maps. json: the report as text. entry: for the editor in the browser, which edits segmentation maps; None
-    for others."""
+    """outcome: the edited maps. json: the report as text. entry: for the editor in the browser."""
 
     outcome: Outcome
     json: str
-    entry: dict | None
+    entry: dict
 
 
 def edit_maps(maps: torch.Tensor, given: EditInputs, tell: Callable[[dict], None] = lambda entry: None) -> EditResult:
@@ -53,7 +53,7 @@ def edit_maps(maps: torch.Tensor, given: EditInputs, tell: Callable[[dict], None
     """
     variable = _variable(given)
     if variable in value_editing.EDITED:
-        return _edit_values(maps, given, variable)
+        return _edit_values(maps, given, variable, tell)
     opened = open_maps(maps, given.factor, given.palette)
     check_objects(given.objects, opened)
     second = None if given.second is None else opened.another(given.second, "second")
@@ -72,9 +72,14 @@ def edit_maps(maps: torch.Tensor, given: EditInputs, tell: Callable[[dict], None
 
 
 def _variable(given: EditInputs) -> str:
-    """Of what variable the maps are: that of the factor, else that of the recipe."""
-    if given.factor is not None:
-        return given.factor.reader.kind.name
+    """Of what variable the maps are. ValueError if it is said to be another one than that of the factor."""
+    drawn = None if given.factor is None else given.factor.reader.kind.name
+    if given.variable and drawn not in (None, given.variable):
+        raise ValueError(
+            f"variable: the factor draws {drawn} maps, and this says {given.variable}; set it to 'of the factor', or disconnect the factor."
+        )
+    if given.variable or drawn:
+        return given.variable or drawn or ""
     try:
         return recipe.read(given.recipe).variable
     except RecipeError:
@@ -92,20 +97,39 @@ def _ignored(envelope: recipe.Envelope, mark: recipe.MapMark, when_changed: When
     return not fits and when_changed is WhenChanged.IGNORE
 
 
-def _edit_values(maps: torch.Tensor, given: EditInputs, variable: str) -> EditResult:
+def _edit_values(maps: torch.Tensor, given: EditInputs, variable: str, tell: Callable[[dict], None]) -> EditResult:
     """``edit_maps`` of maps without classes."""
     if given.objects is not None:
         raise ValueError(f"objects: {variable} maps have no classes, so no objects can be counted; disconnect it.")
-    envelope = recipe.read(given.recipe)
-    if envelope.operations and envelope.variable != variable:
-        raise RecipeError(f"recipe: it is for {envelope.variable} maps, and these are {variable} maps.")
+    if given.second is not None:
+        raise ValueError(f"second: nothing can be taken from a second map into {variable} maps; disconnect it.")
     levels = value_editing.read(maps, variable)
     mark = recipe.mark(levels[0], variable=variable)
-    ignored = _ignored(envelope, mark, given.when_changed)
-    operations = () if ignored else recipe.check(envelope.operations, TABLES[variable])
-    outcome = value_editing.edit(maps, levels, operations, variable, envelope.scale(mark))
+    entry = {
+        "map": indexed.show(levels[0]),
+        "second": None,
+        "picture": None if given.picture is None else indexed.show(_bytes(given.picture)),
+        **asdict(mark),
+        "variable": variable,
+        "classes": [],
+        "void": None,
+        "objects": None,
+        "unknown": 0.0,
+        "edited": None,
+    }
+    try:
+        envelope = recipe.read(given.recipe)
+        if envelope.operations and envelope.variable != variable:
+            raise RecipeError(f"recipe: it is for {envelope.variable} maps, and these are {variable} maps.")
+        ignored = _ignored(envelope, mark, given.when_changed)
+        operations = () if ignored else recipe.check(envelope.operations, TABLES[variable])
+        outcome = value_editing.edit(maps, levels, operations, variable, envelope.scale(mark))
+    except RecipeError:
+        tell(entry)
+        raise
     report = {"fits": envelope.fits(mark), "map": asdict(mark), "maps": outcome.report}
-    return EditResult(outcome, json.dumps(report, indent=1), None)
+    entry |= {"edited": indexed.show(outcome.labels[0].numpy()), "report": report}
+    return EditResult(outcome, json.dumps(report, indent=1), entry)
 
 
 def _apply(

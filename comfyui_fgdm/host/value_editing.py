@@ -44,7 +44,7 @@ def edit(
     def tick(index: int) -> None:
         comfy.model_management.throw_exception_if_processing_interrupted()
 
-    edited = [edit_levels(one, operations, variable, scale=scale, font=_font, tick=tick) for one in levels]
+    edited = [edit_levels(one, operations, variable, scale=scale, font=font, tick=tick) for one in levels]
     after = np.stack([one.values for one in edited])
     differs = torch.from_numpy(after != levels)
     painted = torch.from_numpy(after.astype(np.float32) / 255)[..., None].expand(*after.shape, 3)
@@ -56,7 +56,7 @@ def edit(
     return Outcome(to_image(pictures), to_image(differs.float()), torch.from_numpy(after.astype(np.int64)), report)
 
 
-def _font(name: str, size: float) -> Any:
+def font(name: str, size: float) -> Any:
     """A font of a file in the host's input folder; RecipeError if there is no such font there."""
     from PIL import ImageFont
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tools import chromium, frontend
+from tools import chromium, editor_page, frontend
 from tools.server import CACHE, Server
 
 SCREENSHOTS = CACHE / "browser"
@@ -40,3 +40,17 @@ def page(renderer_page: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     yield renderer_page
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     renderer_page.screenshot(path=str(SCREENSHOTS / f"{request.node.name}.png"))
+
+
+@pytest.fixture(scope="module")
+def tab(browser: Any) -> Iterator[Any]:
+    """A page with nothing in it, in which the map editor is opened by itself; `problems` are errors in it."""
+    with editor_page.serve() as url:
+        context = browser.new_context(viewport={"width": 1400, "height": 900}, has_touch=True)
+        tab = context.new_page()
+        tab.set_default_timeout(30_000)
+        tab.problems = []
+        tab.on("pageerror", lambda error: tab.problems.append(str(error)))
+        tab.goto(f"{url}/editor/")
+        yield tab
+        context.close()

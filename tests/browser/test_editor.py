@@ -11,8 +11,7 @@ import numpy as np
 from PIL import Image
 
 from comfyui_fgdm.editing import recipe
-from comfyui_fgdm.editing.applying import edit_labels
-from comfyui_fgdm.editing.segmentation import TABLE
+from comfyui_fgdm.editing.applying import TABLES, edit_labels, edit_levels
 from comfyui_fgdm.maps.palettes import COCO
 from tools import frontend
 from tools.server import Server
@@ -64,7 +63,7 @@ def save(server: Server, name: str, labels: np.ndarray) -> None:
 
 
 def of_python(labels: np.ndarray, text: str, second: np.ndarray) -> np.ndarray:
-    operations = recipe.check(recipe.read(text).operations, TABLE, COCO)
+    operations = recipe.check(recipe.read(text).operations, TABLES["segmentation"], COCO)
     return edit_labels(labels, operations, COCO, second=second).values
 
 
@@ -237,3 +236,74 @@ def test_long_recipes_and_subgraphs(page: Any, renderer: str, live_server: Serve
     edited = page.evaluate("edits.at(-1)")
     got = np.asarray(Image.open(io.BytesIO(live_server.client.view(edited)))).astype(int)
     assert np.array_equal(got, of_python(scene(), long, other()))
+
+
+# An Edit Map for a depth map and one for a sketch, with no factor that says so. Gives their ids.
+LEVELS = """(images) => images.map((image, k) => {
+  const [source, edit] = ['LoadImage', 'FGDM_EditMap'].map((type) => LiteGraph.createNode(type))
+  for (const [node, x] of [[source, 40], [edit, 400]]) {
+    app.graph.add(node)
+    node.pos = [x, 60 + 460 * k]
+  }
+  source.widgets.find((widget) => widget.name === 'image').value = image
+  const values = { recipe: '', variable: ['depth', 'sketch'][k] } // a cleared graph of the same page remembers those of its ids
+  for (const [name, value] of Object.entries(values)) edit.widgets.find((widget) => widget.name === name).value = value
+  source.connect(0, edit, edit.findInputSlot('map'))
+  app.canvas.ds.reset()
+  return edit.id
+})"""
+
+
+def test_depth_maps_and_sketches_are_edited_on_their_nodes(page: Any, renderer: str, live_server: Server) -> None:
+    y, x = np.mgrid[:96, :128]
+    depth = np.where((x - 40) ** 2 + (y - 50) ** 2 < 400, 180, y).astype(np.uint8)
+    sketch = np.where(abs(x - y) < 2, 255, 0).astype(np.uint8)
+    names = [f"{renderer}_depth.png", f"{renderer}_sketch.png"]
+    for name, levels in zip(names, (depth, sketch)):
+        # In colours: core reads files of grey levels by a way that is a level off here and there.
+        Image.fromarray(levels).convert("RGB").save(Path(live_server.base) / "input" / name)
+    nodes = page.evaluate(LEVELS, names)
+    assert (ran := frontend.run(page)) == "success", ran
+    page.wait_for_function(f"(ids) => ({THUMBS})(ids).every((width) => width > 30)", arg=nodes)
+
+    dialog = open_editor(page, nodes[0])
+    page.mouse.click(*at(page, 40, 50))
+    page.keyboard.press(".")
+    drag(page, (40, 50), (80, 40))
+    dialog.locator('[data-action="done"]').click()
+    dialog.wait_for(state="detached")
+
+    dialog = open_editor(page, nodes[1])
+    page.keyboard.press("b")
+    drag(page, (70, 10), (120, 20))
+    page.keyboard.press("t")
+    page.keyboard.type("STOP")
+    dialog.locator('[data-text="size"]').fill("20")
+    page.mouse.click(*at(page, 50, 70))
+    dialog.locator(".fgdm-layers").get_by_text("STOP").wait_for()
+    dialog.locator('[data-action="done"]').click()
+    dialog.wait_for(state="detached")
+
+    texts = [page.evaluate(VALUE, node) for node in nodes]
+    made = [json.loads(text) for text in texts]
+    assert [one["variable"] for one in made] == ["depth", "sketch"]
+    assert [one["op"] for one in made[0]["operations"]] == ["lift", "shift", "transform"]
+    assert [one["op"] for one in made[1]["operations"]] == ["stroke", "text"]
+    saved = page.evaluate("JSON.parse(JSON.stringify(app.graph.serialize()))")
+    frontend.show(page, saved, "levels")
+    assert [page.evaluate(VALUE, node) for node in nodes] == texts
+    assert (ran := frontend.run(page)) == "success", ran
+    for node, levels, one in zip(nodes, (depth, sketch), made):
+        operations = recipe.check(one["operations"], TABLES[one["variable"]])
+        want = edit_levels(levels, operations, one["variable"])
+        assert not want.skipped
+        assert (want.values != levels).any()
+        assert np.array_equal(result(page, live_server, node), want.values)
+    # Opened again, the word is there, and what is typed changes it.
+    dialog = open_editor(page, nodes[1])
+    dialog.locator(".fgdm-layers").get_by_text("STOP").click()
+    dialog.locator('[data-text="text"]').fill("GO")
+    dialog.locator(".fgdm-layers").get_by_text("GO").wait_for()
+    dialog.locator('[data-action="done"]').click()
+    dialog.wait_for(state="detached")
+    assert json.loads(page.evaluate(VALUE, nodes[1]))["operations"][1]["text"] == "GO"

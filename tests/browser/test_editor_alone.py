@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -10,11 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from comfyui_fgdm.editing import recipe
-from comfyui_fgdm.editing.applying import edit_labels
-from comfyui_fgdm.editing.segmentation import TABLE
 from comfyui_fgdm.maps.palettes import COCO
 from tools import editor_page
+from tools.editor_hand import Hand
 
 DOG, TREE, ROAD, BIRD = (COCO.index(name) for name in ("dog", "tree", "road", "bird"))
 SKY, GRASS = COCO.index("sky-other"), COCO.index("grass")
@@ -29,106 +26,6 @@ def scene(side: int = 128) -> np.ndarray:
 
 
 SECOND = np.where(np.add.outer(np.arange(64) // 16, np.arange(64) // 16) % 2 == 0, SKY, BIRD)
-
-
-@pytest.fixture(scope="module")
-def tab(browser: Any) -> Iterator[Any]:
-    with editor_page.serve() as url:
-        context = browser.new_context(viewport={"width": 1400, "height": 900}, has_touch=True)
-        tab = context.new_page()
-        tab.set_default_timeout(30_000)
-        tab.problems = []
-        tab.on("pageerror", lambda error: tab.problems.append(str(error)))
-        tab.goto(f"{url}/editor/")
-        yield tab
-        context.close()
-
-
-class Hand:
-    """A user at an editor that is open."""
-
-    def __init__(self, tab: Any, labels: np.ndarray, **more: Any) -> None:
-        self.tab, self.labels, self.second = tab, labels, more.get("second")
-        editor_page.open_editor(tab, labels, COCO, **more)
-
-    def at(self, x: float, y: float) -> list[float]:
-        """Where the middle of a pixel of the map is on the page."""
-        return self.tab.evaluate(
-            "([x, y]) => { const { over, ratio } = editor.view; const box = over.getBoundingClientRect()\n"
-            "const [left, top] = editor.view.toScreen(x + 0.5, y + 0.5); return [box.x + left / ratio, box.y + top / ratio] }",
-            [x, y],
-        )
-
-    def drag(self, *points: tuple[float, float], steps: int = 4) -> None:
-        mouse = self.tab.mouse
-        mouse.move(*self.at(*points[0]))
-        mouse.down()
-        for point in points[1:]:
-            mouse.move(*self.at(*point), steps=steps)
-        mouse.up()
-
-    def click(self, x: float, y: float) -> None:
-        self.tab.mouse.click(*self.at(x, y))
-
-    def press(self, *keys: str) -> None:
-        for key in keys:
-            self.tab.keyboard.press(key)
-
-    def button(self, action: str) -> None:
-        self.tab.locator(f'[data-action="{action}"]').click()
-
-    def choose(self, name: str) -> None:
-        self.tab.locator("aside input[type=search]").fill(name)
-        self.press("Enter")
-        self.tab.locator(".fgdm-over").focus()
-
-    @property
-    def recipe(self) -> str:
-        return self.tab.evaluate("editor.recipe")
-
-    @property
-    def operations(self) -> list[dict[str, Any]]:
-        return json.loads(self.recipe)["operations"] if self.recipe else []
-
-    @property
-    def last(self) -> dict[str, Any]:
-        return {key: value for key, value in self.operations[-1].items() if key not in ("id", "target")}
-
-    @property
-    def shown(self) -> np.ndarray:
-        """The preview's class indices."""
-        return self._bytes("editor.session.preview", np.int16).reshape(self.labels.shape)
-
-    def _bytes(self, array: str, kind: Any) -> np.ndarray:
-        """A typed array of the page."""
-        text = self.tab.evaluate(
-            "() => { const bytes = new Uint8Array((ARRAY).slice().buffer); let text = ''\n"
-            "for (let i = 0; i < bytes.length; i += 8192) text += String.fromCharCode(...bytes.subarray(i, i + 8192))\n"
-            "return btoa(text) }".replace("ARRAY", array)
-        )
-        return np.frombuffer(base64.b64decode(text), dtype=kind)
-
-    @property
-    def drawn(self) -> np.ndarray:
-        """What stands in the canvas of the map, uint8 [H, W, 4]."""
-        self.tab.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-        height, width = self.labels.shape
-        pixels = f"editor.view.map.getContext('2d').getImageData(0, 0, {width}, {height}).data"
-        return self._bytes(pixels, np.uint8).reshape(height, width, 4)
-
-    def of_python(self) -> np.ndarray:
-        operations = recipe.check(recipe.read(self.recipe).operations, TABLE, COCO)
-        return edit_labels(self.labels, operations, COCO, second=self.second).values
-
-    def agrees(self) -> None:
-        """The preview and Python say the same of every pixel."""
-        assert np.array_equal(self.shown, self.of_python())
-
-    def is_seen(self) -> None:
-        """The canvas has the exact colour of every class."""
-        want = self.of_python()
-        colours = np.array([(*label.rgb, 255) for label in COCO.labels], dtype=np.uint8)
-        assert np.array_equal(self.drawn, colours[want])
 
 
 @pytest.fixture

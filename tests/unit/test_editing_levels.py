@@ -50,6 +50,31 @@ def test_the_whole_map_and_gradients(ramp):
     assert np.array_equal(back[0], ramp[0]) and np.array_equal(back[1:], np.minimum(ramp[1:].astype(int) + 9, 255))
 
 
+def test_lines_of_a_sketch_are_taken_without_what_is_between_them():
+    sketch = np.zeros((12, 20), dtype=np.uint8)
+    sketch[3, 2:9], sketch[4, 2:9], sketch[8, 5:7] = 255, 70, 200
+    sketch[2, 2:9] = 40  # too faint to go with the line at once
+    moved = [{"op": "transform", "target": "a", "move": [10, 0]}]
+    wanted = sketch.copy()
+    wanted[3:5, 2:9], wanted[3, 12:19], wanted[4, 12:19] = 0, 255, 70
+    assert np.array_equal(edit("sketch", sketch, {"op": "lift", "id": "a", "at": [4, 3]}, *moved), wanted)
+    outline = {"op": "lift", "id": "a", "within": [[0, 0], [10, 0], [10, 10], [0, 10]]}
+    under = {"op": "rectangle", "box": [11, 0, 13, 12], "value": 9}
+    whole = edit("sketch", sketch, under, outline, *moved)
+    wanted = np.zeros_like(sketch)
+    wanted[:, 11:13] = 9  # shows between the lines
+    wanted[:, 10:] = np.maximum(wanted[:, 10:], sketch[:, :10])
+    assert np.array_equal(whole, wanted)
+    for gone, why in (([0, 0], "no line at the point"), ([50, 0], "outside")):
+        report = edit_levels(sketch, recipe.check([{"op": "lift", "id": "a", "at": gone}], TABLES["sketch"]), "sketch")
+        assert why in report.skipped[0][1]
+
+
+def test_halves_are_rounded_up_as_the_editor_does():
+    drawn = edit("depth", np.zeros((2, 9), dtype=np.uint8), {"op": "line", "points": [[0, 0], [8, 0]], "value": 12.5})
+    assert drawn[0, 0] == 13
+
+
 def test_a_sketch_is_drawn_erased_and_written_on():
     blank = np.zeros((40, 90), dtype=np.uint8)
     line = {"op": "line", "points": [[0, 5], [89, 5]]}

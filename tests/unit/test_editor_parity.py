@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from comfyui_fgdm.editing import recipe
-from comfyui_fgdm.editing.applying import edit_labels
+from comfyui_fgdm.editing import recipe, sketch
+from comfyui_fgdm.editing.applying import TABLES, edit_labels, edit_levels
+from comfyui_fgdm.editing.regions import Gone
 from comfyui_fgdm.editing.segmentation import TABLE
 from comfyui_fgdm.maps import palettes
 from comfyui_fgdm.objects import recall
@@ -22,6 +23,7 @@ from tools import node
 
 HERE = Path(__file__).resolve().parent / "editor"
 SEEDS = 24
+SEEDS_OF_LEVELS = 10
 OPERATIONS = 24
 
 
@@ -183,6 +185,115 @@ def case(seed: int) -> dict[str, Any]:
     }
 
 
+class LevelChooser(Chooser):
+    """Random operations on a depth map or a sketch."""
+
+    def __init__(self, rng: np.random.Generator, variable: str, levels: np.ndarray) -> None:
+        super().__init__(rng, None, levels.shape, levels)
+        self.variable, self.levels = variable, levels
+
+    def level(self) -> float:
+        return float(
+            self.rng.choice([0, 255, int(self.rng.integers(256)), round(float(self.rng.uniform(0, 255)), 1), 12.5])
+        )
+
+    def on_a_line(self) -> list[float]:
+        """A point of some level, if there is one."""
+        rows, columns = np.nonzero(self.levels > 30)
+        k = int(self.rng.integers(len(rows)))
+        return [int(columns[k]), int(rows[k])]
+
+    def operation(self, labels: np.ndarray) -> dict[str, Any]:
+        rng, made = self.rng, list(self.ids)
+        names = ["lift", "lift", "stroke", "stroke", "line", "rectangle", "ellipse", "polygon"]
+        names += ["shift", "gradient", "gradient"] if self.variable == "depth" else ["erase", "erase", "text", "text"]
+        names += ["transform"] * 5 + ["duplicate", "delete", "order", "order", "shift"] if made else []
+        name = str(rng.choice([one for one in names if one != "shift" or self.variable == "depth"]))
+        if name in ("transform", "duplicate", "delete", "order"):
+            found: dict[str, Any] = {"op": name, "target": str(rng.choice(made))}
+            more = {
+                "transform": self.transform,
+                "order": lambda: {"to": str(rng.choice(["front", "back", "forward", "backward"]))},
+            }
+            return found | ({"id": self.new(), "move": [5, -3]} if name == "duplicate" else more.get(name, dict)())
+        found = {"op": name}
+        if name == "lift":
+            found |= {"id": self.new()}
+            found |= {"within": self.points(9)} if rng.random() < 0.4 else {"at": self.on_a_line()}
+            if rng.random() < 0.5:
+                found["fill"] = "surroundings" if rng.random() < 0.4 else self.level()
+            if rng.random() < 0.5:
+                found["tolerance"] = int(rng.integers(0, 256))
+        elif name == "shift":
+            found |= {"by": float(rng.choice([-40, 30.5, -0.5, 90]))} | (
+                {"target": str(rng.choice(made))} if made and rng.random() < 0.7 else {}
+            )
+        elif name == "gradient":
+            found |= {"from": self.point(), "to": self.point(), "values": [self.level(), self.level()]}
+            found |= {"within": self.points(9)} if rng.random() < 0.7 else {}
+        elif name == "text":
+            text = str(rng.choice(["ab", "Stra\u00dfe!", " ", "two\nlines"]))
+            found |= {"text": text, "at": self.point(), "size": round(float(rng.uniform(4, 30)), 2)}
+            found |= {"rotate": int(rng.choice([90, -20, 33]))} if rng.random() < 0.5 else {}
+            found |= {"value": self.level()} if rng.random() < 0.5 else {}
+        else:
+            found |= (
+                {"box": [*self.point(), *self.point()]}
+                if name in ("rectangle", "ellipse")
+                else {"points": self.points(9)}
+            )
+            if name in ("stroke", "erase") or rng.random() < 0.4:
+                found["size"] = round(float(rng.uniform(1, 12)), 2)
+            if name != "erase" and (self.variable == "depth" or rng.random() < 0.7):
+                found["value"] = None if name == "stroke" and rng.random() < 0.3 else self.level()
+        if name != "lift" and name != "shift" and rng.random() < 0.4:
+            found["id"] = self.new()
+        return found
+
+
+def case_of_levels(seed: int) -> dict[str, Any]:
+    """A random recipe on a random depth map or sketch, with what Python makes of it, and the letters of its texts."""
+    rng = np.random.default_rng(1000 + seed)
+    variable = "sketch" if seed % 2 else "depth"
+    height, width = map(int, rng.integers(30, 90, 2))
+    y, x = np.mgrid[:height, :width]
+    smooth = (np.sin(x / 9 + seed) + np.cos(y / 7)) * 60 + 128
+    levels = (
+        np.where(abs(smooth - 128) < 30, smooth, 0)
+        if variable == "sketch"
+        else np.where(x * 3 // width == 1, smooth, y)
+    )
+    levels = np.clip(levels, 0, 255).astype(np.uint8)
+    chooser = LevelChooser(rng, variable, levels)
+    operations = [chooser.operation(levels) for _ in range(OPERATIONS)]
+    made_on = (width, height) if seed % 3 else (int(rng.integers(30, 90)), int(rng.integers(30, 90)))
+    scale = (width / made_on[0], height / made_on[1])
+    checked = recipe.check(operations, TABLES[variable])
+    edited = edit_levels(levels, checked, variable, scale=scale)
+    texts = []
+    for raw, one in zip(operations, checked):
+        if one.name == "text":
+            size = recipe.rescale(one, TABLES[variable]["text"], scale).arguments["width"]
+            try:
+                picture = as_json(sketch.letters(raw["text"], size, (width, height)))
+            except Gone:
+                picture = None
+            texts.append([{"text": raw["text"], "size": size}, picture])
+    return {
+        "variable": variable,
+        "map": as_json(levels),
+        "second": None,
+        "classes": [],
+        "operations": operations,
+        "madeOn": {"width": made_on[0], "height": made_on[1]},
+        "want": edited.values.ravel().tolist(),
+        "skipped": [one.index for one, _ in edited.skipped],
+        "wanted": [],
+        "present": [],
+        "letters": texts,
+    }
+
+
 def test_the_engine_by_itself(node_program: str) -> None:
     result = run(node_program, "--test", "engine.test.mjs")
     assert result.returncode == 0, result.stdout[-6000:]
@@ -192,6 +303,9 @@ def test_random_recipes_give_the_same_labels(node_program: str) -> None:
     cases = [case(seed) for seed in range(SEEDS)]
     done = sum(len(one["operations"]) - len(one["skipped"]) for one in cases)
     assert done > 0.8 * SEEDS * OPERATIONS, "most operations have to find what they are about"
+    levels = [case_of_levels(seed) for seed in range(SEEDS_OF_LEVELS)]
+    assert sum(len(one["operations"]) - len(one["skipped"]) for one in levels) > 0.7 * SEEDS_OF_LEVELS * OPERATIONS
+    cases += levels
     result = run(node_program, "parity.mjs", text=json.dumps(cases))
     assert result.returncode == 0, result.stderr[-3000:]
     assert json.loads(result.stdout) == []

@@ -6,11 +6,12 @@ import { app } from '../../../scripts/app.js'
 import { api } from '../../../scripts/api.js'
 import { nodeOf } from '../execution_ids.mjs'
 import { readIndices } from './engine/png.mjs'
-import { picturesOf, read } from './engine/recipe.mjs'
+import { asMadeOn, picturesOf, read } from './engine/recipe.mjs'
 import { flat } from './engine/flatten.mjs'
 import { packed } from './engine/packing.mjs'
-import { colourTable, drawSmall, fitted } from './ui/colours.mjs'
+import { colourTable, drawSmall, fitted, greys } from './ui/colours.mjs'
 import { h } from './ui/dom.mjs'
+import { Letters } from './ui/letters.mjs'
 import { speaker } from './ui/texts.mjs'
 
 const NODE = 'FGDM_EditMap'
@@ -37,35 +38,56 @@ async function pictureOf(file) {
   return file ? createImageBitmap(new Blob([await bytesOf(file)])) : null
 }
 
-/** The pictures that a recipe paints with, by name; 255 in them leaves a pixel as it is. */
-async function paintings(text) {
-  let names = []
+/** The operations of a recipe on a map; none for one that cannot be read, of which the editor itself says what is wrong. */
+function operationsOn(text, { variable, ...mark }) {
   try {
-    names = picturesOf(read(text).operations)
+    return asMadeOn(read(text, variable), mark)
   } catch {
-    // the editor itself says what is wrong with the recipe
+    return []
   }
+}
+
+/** The pictures that operations paint with, by name; 255 in them leaves a pixel as it is. */
+async function paintings(operations) {
   const load = async (filename) => {
     const picture = await labelsOf({ filename, type: 'input' })
     return [filename, { ...picture, data: picture.data.map((label) => (label === 255 ? -1 : label)) }]
   }
-  const found = await Promise.allSettled(names.map(load))
+  const found = await Promise.allSettled(picturesOf(operations).map(load))
   return new Map(found.filter((one) => one.status === 'fulfilled').map((one) => one.value))
+}
+
+/** Put a file into ComfyUI's input folder; returns the name that it has there. */
+async function store(file, overwrite) {
+  const body = new FormData()
+  body.append('image', file)
+  body.append('type', 'input')
+  if (overwrite) body.append('overwrite', 'true')
+  const answer = await api.fetchApi('/upload/image', { method: 'POST', body })
+  if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`)
+  const stored = await answer.json()
+  return stored.subfolder ? `${stored.subfolder}/${stored.name}` : stored.name
 }
 
 /** Put a picture into ComfyUI's input folder, under a name that its content gives; returns the name. */
 async function upload(png) {
   const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', png))
   const name = `fgdm-paint-${[...digest.subarray(0, 12)].map((byte) => byte.toString(16).padStart(2, '0')).join('')}.png`
-  const body = new FormData()
-  body.append('image', new File([png], name, { type: 'image/png' }))
-  body.append('type', 'input')
-  body.append('overwrite', 'true')
-  const answer = await api.fetchApi('/upload/image', { method: 'POST', body })
-  if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`)
-  const stored = await answer.json()
-  return stored.subfolder ? `${stored.subfolder}/${stored.name}` : stored.name
+  return store(new File([png], name, { type: 'image/png' }), true)
 }
+
+/** Letters as the server writes them (comfyui_fgdm/host/letters.py), for a map of a size. */
+function lettersFor({ width, height }) {
+  return new Letters(async ({ text, size, font }) => {
+    const query = new URLSearchParams({ text, size, width, height, ...(font ? { font } : {}) })
+    const answer = await api.fetchApi(`/fgdm/letters?${query}`)
+    if (answer.status === 204) return null
+    if (!answer.ok) throw new Error((await answer.json().catch(() => ({}))).error ?? `${answer.status}`)
+    return readIndices(new Uint8Array(await answer.arrayBuffer()))
+  })
+}
+
+const fonts = async () => (await api.fetchApi('/fgdm/fonts')).json()
 
 // -- the front end ---------------------------------------------------------------------------------------------------
 
@@ -140,6 +162,9 @@ function* allNodes(graph) {
   }
 }
 
+/** The classes of a map that a node put out; levels of a depth map or sketch. */
+const classesOf = ({ variable, classes }) => (variable === 'segmentation' ? classes : greys())
+
 /** The objects of the prompt as [[name, [class, ...classes that count as it]], ...]. */
 function wanted({ objects, classes }) {
   const names = new Map(classes.map(([index, name]) => [index, name]))
@@ -187,7 +212,7 @@ class NodeEditor {
     this.entry = entry
     const { t } = await speak()
     this.note.textContent = stopped ? t('stale') : ''
-    this.show(await labelsOf(entry.edited ?? entry.map), entry.classes)
+    this.show(await labelsOf(entry.edited ?? entry.map), classesOf(entry))
   }
 
   /** After a reload: what the last run put out, if the server still knows it. */
@@ -220,13 +245,16 @@ class NodeEditor {
         return tell('info', t('title'), t('run_first'))
       }
       const { entry } = this
+      const { variable, sha256, width, height, palette } = entry
+      const operations = operationsOn(this.recipe, { variable, sha256, width, height, palette })
+      const letters = lettersFor(entry)
       const [{ Editor }, map, second, picture, pictures] = await Promise.all([
-        import('./ui/editor.mjs'), labelsOf(entry.map), labelsOf(entry.second), pictureOf(entry.picture), paintings(this.recipe)
+        import('./ui/editor.mjs'), labelsOf(entry.map), labelsOf(entry.second), pictureOf(entry.picture), paintings(operations),
+        letters.load(operations).catch((error) => console.warn('FGDM: letters of a text could not be had:', error))
       ])
-      const { sha256, width, height, palette, classes } = entry
       const source = {
-        map, second, picture, pictures, classes, nothing: entry.void ?? 0, objects: wanted(entry),
-        mark: { sha256, width, height, palette }
+        variable, map, second, picture, pictures, classes: classesOf(entry), nothing: entry.void ?? 0, objects: wanted(entry),
+        mark: { sha256, width, height, palette }, letters, fonts, addFont: (file) => store(file, false)
       }
       release = holdUndo()
       const editor = new Editor({

@@ -11,6 +11,8 @@ import { readIndices, writeIndices } from '../../../web/editor/engine/png.mjs'
 import { fits, newId, read, rescaled, write } from '../../../web/editor/engine/recipe.mjs'
 import { Session } from '../../../web/editor/engine/session.mjs'
 import { distanceSquared, simplify } from '../../../web/editor/engine/simplify.mjs'
+import { greys } from '../../../web/editor/ui/colours.mjs'
+import { Letters } from '../../../web/editor/ui/letters.mjs'
 import { Model } from '../../../web/editor/ui/model.mjs'
 
 const CLASSES = ['void', 'sky', 'grass', 'dog', 'tree', 'person'].map((name, i) => [i, name, '#000000', i > 2])
@@ -205,8 +207,9 @@ test('recipes that cannot be used are refused with the reason', () => {
     ['{', /no JSON/], ['{"version": 2, "operations": []}', /version/], ['{"version": 1}', /list of operations/],
     ['{"version": 1, "operations": [{"op": "explode"}]}', /operation 1 is unknown: explode/],
     ['{"version": 1, "operations": [{"op": "delete", "target": "a"}]}', /nothing before it makes a/],
-    ['{"version": 1, "variable": "depth", "operations": []}', /depth/]
+    ['{"version": 1, "variable": "depth", "operations": [{"op": "shift", "by": 4}]}', /it is for depth maps, and this is a segmentation map/]
   ]) assert.throws(() => read(text), why)
+  assert.throws(() => read('{"version": 1, "variable": "sketch", "operations": [{"op": "shift", "by": 4}]}', 'sketch'), /unknown: shift/)
   assert.deepEqual(read('  '), { mark: null, operations: [] })
   assert.equal(write({ sha256: 'x' }, []), '')
   const mark = { sha256: 'x', width: 4, height: 4, palette: 'p' }
@@ -233,4 +236,81 @@ test('an object of the ground is taken when something is done with it, and put b
   const [a, b] = [session(), scene()]
   flatten(a.committed, [0, 0, 60, 40], b.data)
   assert.deepEqual(b.data, a.preview)
+})
+
+/** A depth map or sketch of 60 x 40 pixels: a row of levels at y = 20, and an editor's model of it. */
+function ofLevels(variable, levels = [], letters = null) {
+  const map = { width: 60, height: 40, data: new Int16Array(2400) }
+  map.data.set(levels, 20 * 60)
+  const palette = { variable, classes: greys(), letters: letters?.known }
+  return new Model(new Session({ map, palette }), greys(), letters)
+}
+
+test('nearer and farther in a row are one step, and nothing is lost beyond the nearest level', () => {
+  const model = ofLevels('depth', [200, 204, 208, 90])
+  const { session } = model
+  model.selectAt([1, 20])
+  assert.equal(model.selection.layer.width, 3, 'what is about as near')
+  model.likeness(4)
+  assert.equal(model.selection.layer.width, 3)
+  model.likeness(3)
+  assert.equal(model.selection.layer.width, 1)
+  model.likeness(10)
+  model.draftShift(90)
+  assert.deepEqual([...session.preview.subarray(1200, 1204)], [255, 255, 255, 90])
+  model.shift(90)
+  model.shift(-80)
+  assert.deepEqual(session.operations.map(({ op, by }) => [op, by]), [['lift', undefined], ['shift', 10]])
+  assert.deepEqual([...session.preview.subarray(1200, 1204)], [210, 214, 218, 90])
+  model.shift(-10)
+  assert.equal(session.operations.length, 1)
+  assert.deepEqual(session.preview, session.map.data)
+  model.select(null)
+  model.shift(-100)
+  assert.deepEqual([...session.preview.subarray(1200, 1204)], [100, 104, 108, 0])
+})
+
+test('lines of a sketch are found beside the pointer, and what is typed changes the text that is there', async () => {
+  let asked = 0
+  const letters = new Letters(async ({ text, size }) => {
+    asked++
+    if (text === '?') throw new Error('no such letters')
+    return { width: size, height: 2, data: new Int16Array(2 * size).fill(text === 'A' ? 255 : 100) }
+  })
+  const model = ofLevels('sketch', [0, 0, 255, 0, 0, 0, 80], letters)
+  const { session } = model
+  model.selectAt([4, 23], 3)
+  assert.deepEqual(model.selection.lift.at, [2, 20], 'the strongest line')
+  model.move(0, 5)
+  assert.equal(session.preview[25 * 60 + 2], 255)
+  assert.equal(session.preview[20 * 60 + 2], 0)
+  model.selectAt([30, 5], 3)
+  assert.equal(model.selection, null)
+
+  model.writing = { text: 'A', size: 6, font: '' }
+  await model.write([10, 30])
+  const place = 30 * 60 + 10
+  assert.deepEqual([...session.preview.subarray(place - 1, place + 7)], [0, 255, 255, 255, 255, 255, 255, 0])
+  const id = model.selection.id
+  for (const [text, font] of [['B', ''], ['C', 'x.ttf']]) {
+    model.writing = { text, size: 6, font }
+    await model.rewrite()
+  }
+  assert.deepEqual(session.operations.at(-1), { op: 'text', text: 'C', at: [10, 30], size: 6, font: 'x.ttf', id })
+  assert.equal(session.preview[place], 100)
+  assert.equal(model.selection.id, id)
+  session.undo()
+  assert.equal(session.operations.at(-1).text, 'A', 'what was typed in a row is one step')
+  session.redo()
+  assert.equal(session.preview[place], 100)
+  assert.equal(asked, 3)
+  model.writing = { text: '?', size: 6, font: '' }
+  await model.rewrite()
+  assert.equal(model.problem, 'no such letters')
+  assert.equal(session.operations.at(-1).text, 'C')
+  // A text that is written can be moved, and typed anew after that.
+  model.move(3, 0)
+  model.writing = { text: 'A', size: 4, font: '' }
+  await model.rewrite()
+  assert.deepEqual([...session.preview.subarray(place + 2, place + 8)], [0, 255, 255, 255, 255, 0])
 })

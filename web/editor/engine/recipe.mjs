@@ -1,12 +1,18 @@
 // Recipes as text: the value of the node. comfyui_fgdm/editing/recipe.py is what decides; this reads what it would take.
 
-import { KNOWN, RecipeError } from './operations.mjs'
+import { known, RecipeError } from './operations.mjs'
 
 const VERSION = 1
-const POINT_KEYS = { lift: ['at', 'within'], paste: ['to'], fill: ['at'], stroke: ['points'], line: ['points'], polygon: ['points'] }
+const POINT_KEYS = {
+  lift: ['at', 'within'], paste: ['to'], fill: ['at'], stroke: ['points'], line: ['points'], polygon: ['points'], erase: ['points'],
+  gradient: ['from', 'to', 'within'], text: ['at']
+}
 
-/** {mark, operations} of a recipe's text; mark: the map that it was made on, or null. RecipeError if it is no recipe. */
-export function read(text) {
+/**
+ * {mark, operations} of a recipe's text for maps of a kind; mark: the map that it was made on, or null. RecipeError if it is no
+ * recipe for those.
+ */
+export function read(text, variable = 'segmentation') {
   if (!text.trim()) return { mark: null, operations: [] }
   let raw
   try {
@@ -15,11 +21,13 @@ export function read(text) {
     throw new RecipeError(`this is no JSON (${error.message})`)
   }
   if (raw?.version !== VERSION) throw new RecipeError(`its version is ${JSON.stringify(raw?.version)}, not ${VERSION}`)
-  if ((raw.variable ?? 'segmentation') !== 'segmentation') throw new RecipeError(`it is for maps of ${raw.variable}`)
+  const of = raw.variable ?? 'segmentation'
   if (!Array.isArray(raw.operations)) throw new RecipeError('it has no list of operations')
+  if (raw.operations.length && of !== variable) throw new RecipeError(`it is for ${of} maps, and this is a ${variable} map`)
+  const names = known(variable)
   const made = new Set()
   raw.operations.forEach((operation, index) => {
-    if (!KNOWN.includes(operation?.op)) throw new RecipeError(`operation ${index + 1} is unknown: ${operation?.op}`)
+    if (!names.includes(operation?.op)) throw new RecipeError(`operation ${index + 1} is unknown: ${operation?.op}`)
     for (const key of ['target', 'before', 'behind']) {
       if (operation[key] !== undefined && !made.has(operation[key])) {
         throw new RecipeError(`operation ${index + 1}: nothing before it makes ${operation[key]}`)
@@ -31,9 +39,9 @@ export function read(text) {
 }
 
 /** The text of a recipe; empty if it does nothing. */
-export function write(mark, operations) {
+export function write(mark, operations, variable = 'segmentation') {
   if (!operations.length) return ''
-  return JSON.stringify({ version: VERSION, variable: 'segmentation', map: mark, operations })
+  return JSON.stringify({ version: VERSION, variable, map: mark, operations })
 }
 
 /** Was a recipe made on this map? One that does nothing, or was made on none in particular, fits every map. */
@@ -67,6 +75,11 @@ export function rescaled(operations, from, to) {
     if (operation.size) scaled.size = Math.max(1, operation.size * Math.sqrt(sx * sy))
     return scaled
   })
+}
+
+/** The operations of a recipe, as `read` gives it, on the map with this mark. */
+export function asMadeOn(recipe, mark) {
+  return fits(recipe, mark) ? recipe.operations : rescaled(recipe.operations, recipe.mark, mark)
 }
 
 /** Names of the pictures that a recipe paints with. */

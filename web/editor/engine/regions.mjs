@@ -123,11 +123,11 @@ export function pick(map, { label = null, at = null, within = null }) {
 }
 
 /**
- * Fill a hole of a map in place: with a class, or (label null) each pixel with the nearest label around it that is neither of
- * `things` (a Set) nor `nothing`: a hole is no reason for other objects to grow. If there is none, with the nearest of any label; if
+ * Fill a hole of a map in place: with a class, or (label null) each pixel with the nearest label around it that is
+ * `usable(label)`: a hole is no reason for other objects to grow. If there is none, with the nearest of any label; if
  * nothing is around, with `nothing`.
  */
-export function close(map, hole, label, { nothing, things }) {
+export function close(map, hole, label, { nothing, usable }) {
   const { width, height, data } = map
   const [left, top, right, bottom] = hole.box
   const across = right - left
@@ -137,7 +137,6 @@ export function close(map, hole, label, { nothing, things }) {
     }
     return
   }
-  const usable = (value) => value !== nothing && !things.has(value)
   for (let reach = 4; ; reach *= 4) {
     const window = [Math.max(0, left - reach), Math.max(0, top - reach), Math.min(width, right + reach), Math.min(height, bottom + reach)]
     const whole = window[2] - window[0] === width && window[3] - window[1] === height

@@ -19,9 +19,10 @@ export class Session {
   #begun = null // {first, state, at} of the gesture that lasts
   #listeners = new Map()
 
-  /** map, second: {width, height, data: Int16Array} of class indices, second or null; palette, pictures: see `start`. */
+  /** map, second: {width, height, data: Int16Array} of labels, second or null; palette, pictures: see `start`. */
   constructor({ map, second = null, palette, pictures, operations = [], budget = STATES_BUDGET }) {
     this.map = map
+    this.variable = palette.variable ?? 'segmentation'
     this.second = second
     this.budget = budget
     this.operations = []
@@ -91,6 +92,17 @@ export class Session {
     if (!step) return
     this.#past.push(step)
     this.#replace(step.at, step.added)
+  }
+
+  /** Put another operation in the place of one. Changes of one and the same in a row are one step of the history. */
+  rewrite(index, operation) {
+    const last = this.#past.at(-1)
+    const goesOn = last?.rewrites === index && last.added.length === this.operations.length - index
+    const added = [operation, ...this.operations.slice(index + 1)]
+    if (goesOn) this.#past.pop()
+    this.#past.push({ at: index, removed: goesOn ? last.removed : this.operations.slice(index), added, rewrites: index })
+    this.#future = []
+    this.#replace(index, added)
   }
 
   /** Start again with other operations, in one step that can be undone. */

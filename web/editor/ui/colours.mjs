@@ -12,6 +12,11 @@ export function colourTable(classes) {
   return table
 }
 
+/** Depth maps and sketches in place of classes: [[level, name, colour, isThing], ...] of the 256 greys. */
+export function greys() {
+  return Array.from({ length: 256 }, (_, level) => [level, String(level), `#${level.toString(16).padStart(2, '0').repeat(3)}`, false])
+}
+
 /** Paint indices [height * width] into the pixels of ImageData of the same size, within a box. */
 export function colourInto(pixels, indices, table, width, box) {
   for (let y = box[1]; y < box[3]; y++) {

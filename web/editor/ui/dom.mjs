@@ -18,6 +18,6 @@ export function h(tag, properties = {}, ...children) {
 /** Does a key typed into this element write text there? */
 export function writesText(element) {
   if (!(element instanceof HTMLElement)) return false
-  if (element.isContentEditable || element.tagName === 'TEXTAREA') return true
-  return element.tagName === 'INPUT' && !['range', 'checkbox', 'button', 'radio', 'color'].includes(element.type)
+  if (element.isContentEditable || ['TEXTAREA', 'SELECT'].includes(element.tagName)) return true
+  return element.tagName === 'INPUT' && !['range', 'checkbox', 'button', 'radio', 'color', 'file'].includes(element.type)
 }

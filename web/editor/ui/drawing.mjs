@@ -1,5 +1,5 @@
-// The tools that draw: brush and eraser, which paint into the preview as they go; fill; line, rectangle, ellipse and polygon,
-// which show an outline until they are done; and the one that takes the class under the pointer.
+// The tools that draw: brush and erasers, which paint into the preview as they go; fill; line, rectangle, ellipse, polygon and
+// gradient, which show an outline until they are done; and the one that takes the class, or level, under the pointer.
 
 import { grown, union } from '../engine/boxes.mjs'
 import { segmentRuns, strokeBox } from '../engine/shapes.mjs'
@@ -9,7 +9,7 @@ import { drawPath } from './select.mjs'
 // How far a stroke may be from what was drawn: what rounding to pixels does to a straight line, and a share of its width.
 const [ROUGH, COARSE] = [0.75, 0.02]
 
-class Tool {
+export class Tool {
   cursor = 'crosshair'
 
   constructor(model, view) {
@@ -37,10 +37,10 @@ export class BrushTool extends Tool {
   #box = null
   #over = null
 
-  /** erases: brings back the given map instead of drawing a class. */
-  constructor(model, view, erases = false) {
+  /** draws: "ink", the chosen class or level; "given", what the given map has there; "nothing", level 0. */
+  constructor(model, view, draws = 'ink') {
     super(model, view)
-    this.erases = erases
+    this.draws = draws
   }
 
   down(point, event) {
@@ -72,8 +72,8 @@ export class BrushTool extends Tool {
     const given = session.map.data
     segmentRuns(from, to, size, box, (row, left, right) => {
       const [start, end] = [row * width + left, row * width + right + 1]
-      if (this.erases) preview.set(given.subarray(start, end), start)
-      else preview.fill(this.model.class, start, end)
+      if (this.draws === 'given') preview.set(given.subarray(start, end), start)
+      else preview.fill(this.draws === 'ink' ? this.model.class : 0, start, end)
     })
     this.#box = union(this.#box, box)
     session.touched(box)
@@ -87,8 +87,9 @@ export class BrushTool extends Tool {
     const path = simplify(points, ROUGH + size * COARSE)
     this.model.lastStroke = { points: path }
     const made = session.operations.length
-    if (this.erases) session.do({ op: 'stroke', class: null, size, points: path })
-    else this.model.draw({ op: 'stroke', class: this.model.written(this.model.class), size, points: path })
+    if (this.draws === 'ink') this.model.draw({ op: 'stroke', ...this.model.ink, size, points: path })
+    else if (this.draws === 'given') session.do({ op: 'stroke', [this.model.kind.key]: null, size, points: path })
+    else session.do({ op: 'erase', size, points: path })
     if (session.operations.length > made) session.restore(grown(box, 1))
   }
 
@@ -109,7 +110,7 @@ export class BrushTool extends Tool {
     const [x, y] = view.toScreen(this.#over.pixel[0] + 0.5, this.#over.pixel[1] + 0.5)
     context.beginPath()
     context.arc(x, y, Math.max(1, (this.model.size / 2) * view.scale), 0, 2 * Math.PI)
-    for (const [colour, width] of [['#000', 2.5], [this.erases ? '#fff' : this.colour(), 1.2]]) {
+    for (const [colour, width] of [['#000', 2.5], [this.draws === 'ink' ? this.colour() : '#fff', 1.2]]) {
       context.strokeStyle = colour
       context.lineWidth = width * view.ratio
       context.stroke()
@@ -121,7 +122,7 @@ export class FillTool extends Tool {
   down({ pixel }) {
     const { width, height } = this.model.session.map
     if (pixel[0] < 0 || pixel[1] < 0 || pixel[0] >= width || pixel[1] >= height) return
-    this.model.draw({ op: 'fill', class: this.model.written(this.model.class), at: pixel })
+    this.model.draw({ op: 'fill', ...this.model.ink, at: pixel })
   }
 }
 
@@ -174,7 +175,7 @@ export class DragTool extends Tool {
     if (!this.#from) return
     const [[x0, y0], [x1, y1]] = this.#ends()
     this.#from = null
-    const operation = { op: this.op, class: this.model.written(this.model.class) }
+    const operation = { op: this.op, ...this.model.ink }
     if (this.op === 'line') Object.assign(operation, { points: [[x0, y0], [x1, y1]], size: this.model.size })
     else operation.box = [Math.min(x0, x1), Math.min(y0, y1), Math.max(x0, x1) + 1, Math.max(y0, y1) + 1]
     this.model.draw(operation)
@@ -233,7 +234,7 @@ export class PolygonTool extends Tool {
   finish() {
     const points = this.#points
     this.#points = []
-    if (points.length > 2) this.model.draw({ op: 'polygon', class: this.model.written(this.model.class), points })
+    if (points.length > 2) this.model.draw({ op: 'polygon', ...this.model.ink, points })
     return points.length > 2
   }
 
@@ -245,5 +246,50 @@ export class PolygonTool extends Tool {
 
   paint(context, view) {
     if (this.#points.length) drawPath(context, view, this.#over ? [...this.#points, this.#over] : this.#points, false)
+  }
+}
+
+/** Levels that change evenly along a line that is dragged; inside of the outline that is selected, if one is. */
+export class GradientTool extends Tool {
+  #from = null
+  #to = null
+
+  down({ pixel }) {
+    this.#from = this.#to = pixel
+  }
+
+  move({ pixel }) {
+    if (!this.#from) return
+    this.#to = pixel
+    this.view.touch()
+  }
+
+  up() {
+    const [from, to] = [this.#from, this.#to]
+    this.#from = null
+    if (!from || (from[0] === to[0] && from[1] === to[1])) return
+    const { selection, class: start, end } = this.model
+    const within = selection?.first.length ? selection.lift.within : undefined
+    this.model.draw({ op: 'gradient', from, to, values: [start, end], ...(within ? { within } : {}) })
+  }
+
+  cancel() {
+    const busy = this.#from !== null
+    this.#from = null
+    return busy
+  }
+
+  paint(context, view) {
+    const { selection } = this.model
+    if (selection?.first.length && selection.lift.within) drawPath(context, view, selection.lift.within, true)
+    if (!this.#from) return
+    drawPath(context, view, [this.#from, this.#to], false)
+    for (const [[x, y], level] of [[this.#from, this.model.class], [this.#to, this.model.end]]) {
+      context.beginPath()
+      context.arc(...view.toScreen(x + 0.5, y + 0.5), 6 * view.ratio, 0, 2 * Math.PI)
+      context.fillStyle = this.model.classes.get(level)[2]
+      context.fill()
+      context.stroke()
+    }
   }
 }

@@ -1,17 +1,20 @@
 // The editor over the whole window. It knows nothing of ComfyUI: what it edits and where the result goes is handed to it.
 
-import { fits, read, rescaled, write } from '../engine/recipe.mjs'
+import { asMadeOn, fits, read, write } from '../engine/recipe.mjs'
 import { Session } from '../engine/session.mjs'
-import { colourTable } from './colours.mjs'
+import { colourTable, greys } from './colours.mjs'
 import { h, writesText } from './dom.mjs'
-import { BrushTool, DragTool, FillTool, PickTool, PolygonTool } from './drawing.mjs'
+import { BrushTool, DragTool, FillTool, GradientTool, PickTool, PolygonTool } from './drawing.mjs'
 import { handleKey, listOf, TOOL_KEYS } from './keys.mjs'
+import { KINDS } from './kinds.mjs'
+import { levelPanel, shiftPanel } from './levels.mjs'
 import { Model, oddly } from './model.mjs'
 import * as panels from './panels.mjs'
 import { LassoTool, SelectTool } from './select.mjs'
 import { styled } from './style.mjs'
 import { speaker } from './texts.mjs'
 import { View } from './view.mjs'
+import { TextTool, textPanel } from './writing.mjs'
 
 export class Editor {
   #controller = new AbortController()
@@ -21,18 +24,23 @@ export class Editor {
   #focused = document.activeElement
 
   /**
-   * source: {map, second, picture, classes, nothing, objects, mark, pictures}: labels, an image or null under the map,
-   * [[index, name, colour, isThing], ...], [[name, [class, ...]], ...] or null, and the fingerprint of the map.
+   * source: {variable, map, second, picture, classes, nothing, objects, mark, pictures}: kind of map, labels, an image or null
+   * under the map, [[index, name, colour, isThing], ...], [[name, [class, ...]], ...] or null, and the fingerprint of the map.
+   * Depth maps and sketches need no classes; sketches need letters (`Letters`, those of the recipe loaded) and fonts, see `textPanel`.
    * recipe: text. commit(recipe text, session): is called when the user is done; may throw. closed(): at the end.
    */
   constructor({ source, recipe = '', words = {}, commit, closed = () => {} }) {
-    this.source = source
-    this.t = speaker(words)
+    const { variable = 'segmentation' } = source
+    this.variable = variable
+    this.kind = KINDS[variable]
+    this.source = source = { ...source, variable, classes: this.kind.key === 'class' ? source.classes : greys() }
+    const say = speaker(words)
+    this.t = (key, values) => say(this.kind.words[key] ?? key, values)
     this.commit = commit
     this.closed = closed
     this.table = colourTable(source.classes)
     const problem = this.#begin(recipe)
-    this.model = new Model(this.session, source.classes)
+    this.model = new Model(this.session, source.classes, source.letters)
     this.view = new View(this.session, this.table, source.picture, (context, view) => {
       this.tool.paint(context, view)
     }, this.signal)
@@ -50,26 +58,31 @@ export class Editor {
 
   /** Starts with a recipe; asks the user if it was made on another map. Why it cannot be used, if it cannot. */
   #begin(text) {
-    const { source } = this
+    const { source, variable } = this
     this.asks = true
     try {
-      const recipe = read(text)
+      const recipe = read(text, variable)
       this.asks = !fits(recipe, source.mark)
-      const operations = this.asks ? rescaled(recipe.operations, recipe.mark, source.mark) : recipe.operations
-      this.session = new Session({ ...source, palette: source, operations })
+      this.session = this.#sessionOf(asMadeOn(recipe, source.mark))
       return null
     } catch (error) {
-      this.session = new Session({ ...source, palette: source })
+      this.session = this.#sessionOf([])
       return error.message
     }
+  }
+
+  #sessionOf(operations) {
+    const { source } = this
+    return new Session({ ...source, palette: { ...source, letters: source.letters?.known }, operations })
   }
 
   #tools() {
     const [model, view] = [this.model, this.view]
     return {
       select: new SelectTool(model, view), lasso: new LassoTool(model, view),
-      brush: new BrushTool(model, view), eraser: new BrushTool(model, view, true), fill: new FillTool(model, view),
-      line: new DragTool(model, view, 'line'), rectangle: new DragTool(model, view, 'rectangle'),
+      brush: new BrushTool(model, view), eraser: new BrushTool(model, view, this.variable === 'sketch' ? 'nothing' : 'given'),
+      restore: new BrushTool(model, view, 'given'), fill: new FillTool(model, view), gradient: new GradientTool(model, view),
+      text: new TextTool(model, view), line: new DragTool(model, view, 'line'), rectangle: new DragTool(model, view, 'rectangle'),
       ellipse: new DragTool(model, view, 'ellipse'), polygon: new PolygonTool(model, view), pick: new PickTool(model, view)
     }
   }
@@ -79,7 +92,7 @@ export class Editor {
   #build(problem) {
     const { t, model, session, view } = this
     const button = (key, onclick, more = {}) => h('button', { type: 'button', onclick, 'data-action': key, ...more }, t(key))
-    this.toolButtons = Object.keys(TOOL_KEYS).map((name) =>
+    this.toolButtons = this.kind.tools.map((name) =>
       h('button', { type: 'button', 'data-tool': name, title: `${t(name)} (${TOOL_KEYS[name]})`, onclick: () => this.useTool(name) },
         t(name), h('kbd', {}, TOOL_KEYS[name])))
     this.undoButton = button('undo', () => this.undo(), { title: 'Ctrl+Z' })
@@ -92,11 +105,14 @@ export class Editor {
     this.under = h('span', { class: 'fgdm-under' })
     this.banner = h('div', { class: 'fgdm-banner', role: 'alert' })
     this.help = h('div', { class: 'fgdm-help', hidden: true }, h('h3', {}, t('shortcuts')),
-      h('dl', {}, ...listOf(t).flatMap(([keys, text]) => [h('dt', {}, h('kbd', {}, keys)), h('dd', {}, text)])))
-    this.classes = panels.classPanel(model, t)
+      h('dl', {}, ...listOf(t, this.variable, this.kind).flatMap(([keys, text]) => [h('dt', {}, h('kbd', {}, keys)), h('dd', {}, text)])))
+    const { kind, source } = this
+    this.texts = kind.tools.includes('text') ? textPanel(model, t, source) : null
     this.#panels = [
-      this.classes,
-      ...(this.source.objects?.length ? [panels.objectsPanel(model, t, this.source.objects)] : []),
+      kind.key === 'class' ? panels.classPanel(model, t) : levelPanel(model, t),
+      ...(this.texts ? [this.texts] : []),
+      ...(kind.tools.includes('gradient') ? [shiftPanel(model, t)] : []),
+      ...(source.objects?.length ? [panels.objectsPanel(model, t, source.objects)] : []),
       panels.selectionPanel(model, t),
       panels.layersPanel(model, t),
       ...(session.second ? [panels.secondPanel(model, t, this.table, () => this.#middle())] : []),
@@ -254,8 +270,9 @@ export class Editor {
   useTool(name) {
     this.cancelTool()
     if (name === 'pick' && this.model.tool !== 'pick') this.model.before = ['select', 'lasso'].includes(this.model.tool) ? 'brush' : this.model.tool
-    if (['brush', 'eraser', 'lasso'].includes(name)) this.model.select(null)
+    if (['brush', 'eraser', 'restore', 'lasso', 'text'].includes(name)) this.model.select(null)
     this.model.set({ tool: name })
+    if (name === 'text') this.texts.focus()
   }
 
   cancelTool() {
@@ -296,14 +313,15 @@ export class Editor {
   }
 
   get recipe() {
-    return write(this.source.mark, this.session.operations)
+    return write(this.source.mark, this.session.operations, this.variable)
   }
 
-  /** Take a recipe that was written by hand; why it cannot be used, or null. */
-  #use(text) {
+  /** Take a recipe that was written by hand; a promise of why it cannot be used, or of null. */
+  async #use(text) {
     try {
-      const { operations } = read(text)
-      new Session({ ...this.source, palette: this.source, operations })
+      const { operations } = read(text, this.variable)
+      await this.source.letters?.load(operations)
+      this.#sessionOf(operations)
       this.session.reset(operations)
       this.#answered()
       return null

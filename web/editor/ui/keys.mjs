@@ -1,10 +1,11 @@
 // Keyboard shortcuts: one table, which is also what the list of shortcuts shows.
 
 export const TOOL_KEYS = {
-  select: 'V', lasso: 'L', brush: 'B', eraser: 'E', fill: 'F', line: 'N', rectangle: 'R', ellipse: 'O', polygon: 'P', pick: 'I'
+  select: 'V', lasso: 'L', brush: 'B', eraser: 'E', fill: 'F', line: 'N', rectangle: 'R', ellipse: 'O', polygon: 'P', pick: 'I',
+  gradient: 'G', restore: 'U', text: 'T'
 }
 
-/** [keys as shown, key of the text, test of the event, action(editor, event)]. `ctrl` is Ctrl, or Command on a Mac. */
+/** [keys as shown, key of the text, test of the event, action(editor, event), kind of map if not all]. `ctrl` is Ctrl, or Command on a Mac. */
 const COMMANDS = [
   ['Ctrl+Z', 'undo', (k, ctrl, shift) => ctrl && !shift && k === 'z', (editor) => editor.undo()],
   ['Ctrl+Shift+Z, Ctrl+Y', 'redo', (k, ctrl, shift) => ctrl && (k === 'y' || (shift && k === 'z')), (editor) => editor.redo()],
@@ -16,7 +17,9 @@ const COMMANDS = [
   ['Page Down', 'backward', (k, _, shift) => !shift && k === 'pagedown', ({ model }) => model.order('backward')],
   ['Shift+Page Up', 'to_front', (k, _, shift) => shift && k === 'pageup', ({ model }) => model.order('front')],
   ['Shift+Page Down', 'to_back', (k, _, shift) => shift && k === 'pagedown', ({ model }) => model.order('back')],
-  ['C', 'keys_reclass', (k, ctrl) => !ctrl && k === 'c', ({ model }) => model.reclass()],
+  ['C', 'keys_reclass', (k, ctrl) => !ctrl && k === 'c', ({ model }) => model.reclass(), 'segmentation'],
+  ['.', 'nearer', (k, ctrl) => !ctrl && k === '.', ({ model }) => model.shift(8), 'depth'],
+  [',', 'farther', (k, ctrl) => !ctrl && k === ',', ({ model }) => model.shift(-8), 'depth'],
   ['[ ]', 'smaller_larger', (k, ctrl) => !ctrl && (k === '[' || k === ']'), (editor, event) => editor.resizeBrush(event.key === '[' ? -1 : 1)],
   ['0', 'fit', (k, ctrl) => !ctrl && k === '0', ({ view }) => view.fit()],
   ['+', 'zoom_in', (k, ctrl) => !ctrl && (k === '+' || k === '='), ({ view }) => view.zoom(1.25)],
@@ -26,6 +29,8 @@ const COMMANDS = [
   ['Ctrl+Enter', 'done', (k, ctrl) => ctrl && k === 'enter', (editor) => editor.done()],
   ['Esc', 'cancel', (k) => k === 'escape', (editor) => editor.escape()]
 ]
+
+const commandsOf = (variable) => COMMANDS.filter((command) => (command[4] ?? variable) === variable)
 
 const ARROWS = { arrowleft: [-1, 0], arrowright: [1, 0], arrowup: [0, -1], arrowdown: [0, 1] }
 
@@ -38,19 +43,19 @@ export function handleKey(editor, event) {
     editor.model.move(...ARROWS[key].map((way) => way * step))
     return true
   }
-  const command = COMMANDS.find(([, , test]) => test(key, ctrl, event.shiftKey))
+  const command = commandsOf(editor.variable).find(([, , test]) => test(key, ctrl, event.shiftKey))
   if (command) {
     command[3](editor, event)
     return true
   }
-  const tool = !ctrl && !event.altKey && Object.keys(TOOL_KEYS).find((name) => TOOL_KEYS[name].toLowerCase() === key)
+  const tool = !ctrl && !event.altKey && editor.kind.tools.find((name) => TOOL_KEYS[name].toLowerCase() === key)
   if (tool) editor.useTool(tool)
   return Boolean(tool)
 }
 
-/** [keys, text] of all shortcuts, in words of `t`. */
-export function listOf(t) {
-  const tools = Object.entries(TOOL_KEYS).map(([name, key]) => [key, t(name)])
-  const commands = COMMANDS.map(([keys, text]) => [keys, t(text)])
+/** [keys, text] of all shortcuts for a kind of map, in words of `t`. */
+export function listOf(t, variable, kind) {
+  const tools = kind.tools.map((name) => [TOOL_KEYS[name], t(name)])
+  const commands = commandsOf(variable).map(([keys, text]) => [keys, t(text)])
   return [...tools, [t('keys_move'), t('move')], [t('keys_pan'), t('pan')], ...commands]
 }

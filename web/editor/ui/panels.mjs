@@ -6,11 +6,20 @@ import { drawSmall, fitted } from './colours.mjs'
 import { h } from './dom.mjs'
 import { Model } from './model.mjs'
 
-const section = (title, ...content) => h('section', {}, h('h3', {}, title), ...content)
+export const section = (title, ...content) => h('section', {}, h('h3', {}, title), ...content)
 const button = (text, onclick, more = {}) => h('button', { type: 'button', onclick, ...more }, text)
 
-function swatch(model, index) {
+export function swatch(model, index) {
   return h('i', { class: 'fgdm-swatch', style: { background: model.classes.get(index)?.[2] ?? '#f0f' } })
+}
+
+/** What a layer is, in words: [the class or level to show a swatch of, text]. made: the operation that makes it. */
+function described(model, t, layer, made) {
+  const held = Model.classesOf(layer)
+  if (model.kind.key === 'class') return [held[0], held.slice(0, 3).map((index) => model.nameOf(index)).join(', ')]
+  if (made?.op === 'text') return [held[0], `\u201c${made.text}\u201d`]
+  const [low, high] = [Math.min(...held), Math.max(...held)]
+  return [held[0], `${t(made?.op === 'stroke' ? 'brush' : (made?.op ?? 'lift'))}  ${low === high ? low : `${low}\u2013${high}`}`]
 }
 
 /** All classes, those used last first; the search leaves those whose names hold what is typed. */
@@ -78,15 +87,18 @@ export function selectionPanel(model, t) {
   const box = h('div', { class: 'fgdm-selection' })
   const update = () => {
     const chosen = model.selection
+    const ofClasses = model.kind.key === 'class'
     const name = model.nameOf(model.class)
     if (!chosen) {
-      return box.replaceChildren(
-        h('p', {}, t('nothing_selected')),
+      box.replaceChildren(h('p', {}, t('nothing_selected')))
+      if (!ofClasses) return
+      return box.append(
         button(t('background', { name }), () => model.background(false)),
         ...(model.session.second ? [button(t('background_second'), () => model.background(true))] : [])
       )
     }
-    const held = Model.classesOf(chosen.layer)
+    const made = chosen.first[0] ?? model.session.operations.find((one) => one.id === chosen.id)
+    const [shown, text] = described(model, t, chosen.layer, made)
     const actions = [
       ['duplicate', () => model.duplicate()], ['delete', () => model.remove()],
       ['flip_horizontal', () => model.flip('horizontal')], ['flip_vertical', () => model.flip('vertical')],
@@ -94,12 +106,15 @@ export function selectionPanel(model, t) {
       ['to_front', () => model.order('front')], ['to_back', () => model.order('back')]
     ]
     box.replaceChildren(
-      h('p', {}, swatch(model, held[0]), held.map((index) => model.nameOf(index)).join(', ')),
+      h('p', {}, swatch(model, shown), text),
       ...(model.waiting ? [h('p', { class: 'fgdm-note' }, t('click_front'))] : []),
       h('div', { class: 'fgdm-grid' }, ...actions.map(([key, action]) => button(t(key), action, { 'data-action': key }))),
-      button(t('put_behind'), () => model.set({ tool: 'select', waiting: model.selection }), { 'data-action': 'put_behind' }),
+      button(t('put_behind'), () => model.set({ tool: 'select', waiting: model.selection }), { 'data-action': 'put_behind' })
+    )
+    if (!ofClasses) return
+    box.append(
       button(t('reclass', { name }), () => model.reclass(), { 'data-action': 'reclass' }),
-      button(t('recolour', { from: model.nameOf(held[0]), name }), () => model.recolour(held[0]), { 'data-action': 'recolour' })
+      button(t('recolour', { from: model.nameOf(shown), name }), () => model.recolour(shown), { 'data-action': 'recolour' })
     )
   }
   return { element: section(t('selected'), box), update }
@@ -115,15 +130,14 @@ export function layersPanel(model, t) {
     shown = { layers, id: model.selection?.id }
     const named = layers.filter((one) => one.id !== null).slice(-100).reverse()
     list.replaceChildren(...named.map((one) => {
-      const held = Model.classesOf(one)
-      const names = held.slice(0, 3).map((index) => model.nameOf(index)).join(', ')
+      const [label, names] = described(model, t, one, model.session.operations.find(({ id }) => id === one.id))
       const choose = () => {
         model.set({ tool: 'select' })
         model.selectLayer(one.id)
       }
       return h('button', {
         type: 'button', onclick: choose, 'aria-selected': String(one.id === model.selection?.id), 'data-layer': one.id
-      }, swatch(model, held[0]), names)
+      }, swatch(model, label), names)
     }))
   }
   return { element: section(t('layers'), list), update }
@@ -149,13 +163,13 @@ export function secondPanel(model, t, table, middle) {
   return { element: section(t('second'), h('p', {}, t('second_hint')), canvas), update() {} }
 }
 
-/** The recipe as text, for those who want to read or write it. use(text) returns why it cannot be used, or null. */
+/** The recipe as text, for those who want to read or write it. use(text): a promise of why it cannot be used, or of null. */
 export function recipePanel(model, t, text, use) {
   const area = h('textarea', { rows: 8, spellcheck: false, 'aria-label': t('recipe') })
   const why = h('p', { class: 'fgdm-note' })
   const details = h('details', {
     ontoggle: () => { area.value = text() }
-  }, h('summary', {}, t('show_recipe')), area, button(t('use_recipe'), () => { why.textContent = use(area.value) ?? '' }), why)
+  }, h('summary', {}, t('show_recipe')), area, button(t('use_recipe'), async () => { why.textContent = (await use(area.value)) ?? '' }), why)
   let seen = null
   const update = () => {
     if (seen === model.session.operations) return

@@ -6,6 +6,7 @@ import { outlineOf } from './outline.mjs'
 
 const HANDLE = 5 // half the side of a handle, in CSS pixels; what is this near to one takes it
 const REACH = 9
+const NEAR = 4 // CSS pixels that a line of a sketch may be off
 const STEM = 26 // how far the handle that turns stands off
 const STILL = 4 // CSS pixels that a pointer may go before a click becomes a drag
 const SNAP = 6 // CSS pixels within which a box jumps to an edge or the middle of the map
@@ -42,7 +43,7 @@ export class SelectTool {
     const handle = this.#handleAt(point)
     if (handle) return this.#begin(handle, point, event)
     const waiting = model.waiting
-    model.selectAt(point.pixel)
+    model.selectAt(point.pixel, Math.min(8, Math.round((NEAR * this.view.ratio) / this.view.scale)))
     if (waiting) {
       model.set({ waiting: null })
       model.putBehind(waiting)
@@ -198,7 +199,7 @@ export class LassoTool {
   up(point, event) {
     const points = this.#points
     this.#points = null
-    const of = event.shiftKey ? { class: this.model.written(this.model.class) } : {}
+    const of = event.shiftKey && this.model.kind.key === 'class' ? { class: this.model.written(this.model.class) } : {}
     if (points?.length > 2) this.model.selectGround({ within: simplify(points, 0.75), ...of })
     if (this.model.selection) this.model.set({ tool: 'select' })
     this.view.touch()

@@ -48,6 +48,11 @@ const CSS = `
 .fgdm-missing span { color: #ff7b72; }
 .fgdm-selection { display: flex; flex-direction: column; gap: 4px; }
 .fgdm-grid { display: grid; grid-template-columns: 1fr 1fr; gap: 4px; }
+.fgdm-slider { display: grid !important; grid-template-columns: 5.5em minmax(0, 1fr) 2.2em; }
+.fgdm-editor aside input[type="range"], .fgdm-editor select { width: 100%; }
+.fgdm-editor select, .fgdm-editor input[type="number"] { font: inherit; color: inherit; padding: 3px 6px; background: var(--comfy-input-bg, #2c2c2c);
+  border: 1px solid var(--border-color, #4e4e4e); border-radius: 4px; min-width: 0; }
+.fgdm-editor aside label { margin: 4px 0; }
 .fgdm-second { max-width: 100%; cursor: copy; image-rendering: pixelated; }
 .fgdm-note, .fgdm-banner { color: #ffd479; }
 .fgdm-banner { display: flex; gap: 10px; align-items: center; padding: 8px 12px; background: #4a3a12; }
