@@ -239,15 +239,16 @@ def test_long_recipes_and_subgraphs(page: Any, renderer: str, live_server: Serve
 
 
 # An Edit Map for a depth map and one for a sketch, with no factor that says so. Gives their ids.
+# Their ids are new: a page remembers values and pictures of the nodes of a graph that was cleared.
 LEVELS = """(images) => images.map((image, k) => {
+  app.graph.last_node_id = Math.max(app.graph.last_node_id, 100)
   const [source, edit] = ['LoadImage', 'FGDM_EditMap'].map((type) => LiteGraph.createNode(type))
   for (const [node, x] of [[source, 40], [edit, 400]]) {
     app.graph.add(node)
     node.pos = [x, 60 + 460 * k]
   }
   source.widgets.find((widget) => widget.name === 'image').value = image
-  const values = { recipe: '', variable: ['depth', 'sketch'][k] } // a cleared graph of the same page remembers those of its ids
-  for (const [name, value] of Object.entries(values)) edit.widgets.find((widget) => widget.name === name).value = value
+  edit.widgets.find((widget) => widget.name === 'variable').value = ['depth', 'sketch'][k]
   source.connect(0, edit, edit.findInputSlot('map'))
   app.canvas.ds.reset()
   return edit.id
