@@ -24,7 +24,7 @@ NOTES = {"Note", "MarkdownNote"}
 TALL = {
     "CLIPTextEncode", "FGDM_BestOfN", "FGDM_Objects", "FGDM_SampleMaps", "MaskPreview", "PreviewImage",
     "PrimitiveStringMultiline", "SamplerCustomAdvanced", "SaveImage", "FGDM_TrainFactor", "FGDM_EditByText", "FGDM_FinishMap",
-    "FGDM_ChooseMap", "FGDM_EditMap", "FGDM_EditByWords", "FGDM_CompareMaps",
+    "FGDM_ChooseMap", "FGDM_EditMap", "FGDM_EditByWords", "FGDM_CompareMaps", "FGDM_PasteEdited",
     "FGDM_TrainImageFactor", "FGDM_TrainJoint",
 }  # fmt: skip
 TITLE = 30  # of a node, above its position
