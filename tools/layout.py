@@ -22,9 +22,9 @@ from tools.server import CACHE, ROOT, Server
 NOTES = {"Note", "MarkdownNote"}
 # Nodes whose height is for what they show or are told; of others the least is enough.
 TALL = {
-    "CLIPTextEncode", "FGDM_BestOfN", "FGDM_Objects", "FGDM_SampleMaps", "MaskPreview", "PreviewImage",
+    "CLIPTextEncode", "FGDM_BestOfN", "FGDM_Objects", "FGDM_ObjectsByModel", "FGDM_SampleMaps", "MaskPreview", "PreviewImage",
     "PrimitiveStringMultiline", "SamplerCustomAdvanced", "SaveImage", "FGDM_TrainFactor", "FGDM_EditByText", "FGDM_FinishMap",
-    "FGDM_ChooseMap", "FGDM_EditMap", "FGDM_EditByWords", "FGDM_CompareMaps", "FGDM_PasteEdited",
+    "FGDM_Judge", "FGDM_SelectBest", "FGDM_ChooseMap", "FGDM_EditMap", "FGDM_EditByWords", "FGDM_CompareMaps", "FGDM_PasteEdited",
     "FGDM_TrainImageFactor", "FGDM_TrainJoint",
 }  # fmt: skip
 TITLE = 30  # of a node, above its position

@@ -73,12 +73,10 @@ def test_locale_has_every_node_and_nothing_else(comfy_host: Any) -> None:
 
 
 NO_WORKFLOW = {
-    *("FGDM_Judge", "FGDM_ObjectsByModel"),
-    *("FGDM_SelectBest", "FGDM_AttendExcite"),
     "FGDM_LoadInversion",
     *("FGDM_TransformRegion", "FGDM_DeleteRegion", "FGDM_PasteRegion", "FGDM_ChangeClass", "FGDM_DrawOnMap"),
 }
-"""They take what no template makes, such as a folder of pictures beside their maps or a scorer, or are said in other words by those of a template; host tests run them."""
+"""They take what no template makes, such as an inversion that was saved, or are said in other words by those of a template; host tests run them."""
 
 
 def test_every_node_is_in_a_workflow() -> None:
