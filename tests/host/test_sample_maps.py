@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 
@@ -376,3 +377,18 @@ def test_the_best_of_any_batch_by_scores_from_another_node(comfy_host):
     for wrong, message in (({"text": ["1"]}, "1 scores for 2 pictures"), ({"keep": [3]}, "keep: 3 of 2 pictures")):
         with pytest.raises(ValueError, match=message):
             comfy_host.call("FGDM_SelectBest", **call | wrong)
+
+
+def test_a_cache_of_core_before_it_takes_fewer_evaluations_for_much_the_same_maps(tiny, factor):
+    """In batches of one, so that no candidate decides for another what is left out."""
+    (cached,) = tiny.host.call(
+        "EasyCache", model=tiny.model, reuse_threshold=1.0, start_percent=0.15, end_percent=0.95, verbose=False
+    )
+    found = [
+        dataclasses.replace(tiny, model=model).sample_maps(factor, count=2, batch=1, steps=12)
+        for model in (tiny.model, cached)
+    ]
+    plain, fewer = (json.loads(one[4])["search"]["unet_evaluations"] for one in found)
+    assert plain == 2 * 2 * 12 and fewer < plain
+    apart = (found[0][1] - found[1][1]).abs().mean()
+    assert 0 < apart < (found[0][1][0] - found[0][1][1]).abs().mean(), "nearer than another candidate"
