@@ -21,7 +21,9 @@ LIKE = 191
 """How far the strength of a line may be from that at the point: the soft edge of a full line goes with it."""
 
 
-def lift(scene: Scene, id: str, at=None, within=None, tolerance: int = LIKE, fill: int | None = 0) -> None:
+def lift(
+    scene: Scene, id: str, at: Any = None, within: Any = None, tolerance: int = LIKE, fill: int | None = 0
+) -> None:
     """Make a layer of the lines inside of an outline, or of those connected with the point; what has no line stays where it is.
     Where they were there is no line then, or a level, or (None) that of the nearest pixel around."""
     if within is not None:
