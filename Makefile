@@ -14,7 +14,8 @@
 
 PYTHON ?= python3
 VENV_PYTHON := .venv/bin/python
-TESTS ?= unit repo host browser server
+# The slowest first, so that no process ends with them alone.
+TESTS ?= browser server host unit repo
 # One process a core, one thread each; a file of tests stays in one process, which shares its host, server and browser.
 TEST_PROCESSES ?= logical
 TEST_SPREAD := -n $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile --no-loadscope-reorder

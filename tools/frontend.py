@@ -11,6 +11,7 @@ from tools.server import PACK_FOLDER, Server
 
 RENDERERS = {"classic": False, "nodes2": True}
 WINDOW = {"width": 1600, "height": 1000}
+LEAST_CONTRAST = 4.5  # of text, WCAG 2 level AA
 ARGUMENTS = [
     "--headless",
     "--no-sandbox",
@@ -62,6 +63,33 @@ OVERLAPS = """() => {
   return boxes.flatMap((a, i) => boxes.slice(i + 1).filter((b) => !apart(a, b)).map((b) => `${a[0]} and ${b[0]}`))
 }"""
 
+# Of every note: how much of its text is out of sight, and the least contrast of a piece of its text.
+NOTES = """() => {
+  const colour = (text) => {
+    const canvas = new OffscreenCanvas(1, 1).getContext('2d')
+    canvas.fillStyle = text
+    canvas.fillRect(0, 0, 1, 1)
+    const [r, g, b, a] = canvas.getImageData(0, 0, 1, 1).data
+    return [[r, g, b], a / 255]
+  }
+  const over = (below, [above, alpha]) => below.map((value, i) => value * (1 - alpha) + above[i] * alpha)
+  const light = (rgb) => rgb.map((v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0)
+  const contrast = (a, b) => (Math.max(light(a), light(b)) + 0.05) / (Math.min(light(a), light(b)) + 0.05)
+  return app.graph.nodes.filter((node) => node.type === 'MarkdownNote').map((node) => {
+    const root = document.querySelector(`[data-node-id="${node.id}"]`) ?? node.widgets[0].element
+    const text = root.querySelector('.comfy-markdown-content, .tiptap')
+    const pieces = [...text.querySelectorAll('*')].filter((el) => [...el.childNodes].some((n) => n.nodeType === 3 && n.data.trim()))
+    const seen = pieces.map((piece) => {
+      const layers = []
+      for (let el = piece; el; el = el === root ? null : el.parentElement) layers.unshift(colour(getComputedStyle(el).backgroundColor))
+      const ground = layers.reduce(over, colour(node.bgcolor)[0])
+      return contrast(over(ground, colour(getComputedStyle(piece).color)), ground)
+    })
+    return { title: node.title, hidden: text.scrollHeight - text.clientHeight, pieces: seen.length, contrast: Math.min(...seen) }
+  })
+}"""
+
 
 @contextmanager
 def browser() -> Iterator[Any]:
@@ -106,6 +134,21 @@ def template(tab: Any, name: str) -> None:
 def overlaps(tab: Any) -> list[str]:
     """Which nodes of the open workflow cover each other, a text a pair."""
     return tab.evaluate(OVERLAPS)
+
+
+def unreadable(tab: Any) -> list[str]:
+    """What of the open workflow cannot be read where it opened: everything, if it is drawn so small that the classic renderer
+    leaves texts out; notes whose text does not fit, or hardly stands out. A text each."""
+    found = []
+    # Sizes of text as the front end has them by default, whatever its settings.
+    if tab.evaluate("() => app.canvas.low_quality || app.canvas.ds.scale <= 8 / LiteGraph.NODE_TEXT_SIZE"):
+        found.append("all: the classic renderer draws no text at this zoom")
+    for note in tab.evaluate(NOTES):
+        if note["hidden"] > 1:
+            found.append(f"{note['title']}: its last {note['hidden']} pixels have to be scrolled to")
+        if not note["pieces"] or note["contrast"] < LEAST_CONTRAST:
+            found.append(f"{note['title']}: contrast {note['contrast']}, {note['pieces']} pieces of text")
+    return found
 
 
 def run(tab: Any) -> str:

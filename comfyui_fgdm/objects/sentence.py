@@ -140,8 +140,8 @@ class Sentence:
             self._leave(phrase)
 
     def _require(self, phrase: str, entry: vocabulary.Entry, count: int) -> None:
-        """A class that is named twice is one object, with the larger count; a class that is to be there and to be absent
-        is what the text says first."""
+        """A class that is named twice is one object, with the larger count, held by all that either name means ("dining table"
+        and "table"); a class that is to be there and to be absent is what the text says first."""
         assert entry.label is not None
         self.hit = True
         name = self.palette.labels[entry.label].name
@@ -149,8 +149,9 @@ class Sentence:
             name = entry.name or f"no {name}"
         item = ObjectItem(phrase, entry.label, name, entry.also, count, entry.absent, entry.needs)
         known = self.items.setdefault(entry.label, item)
-        if known.absent == item.absent and count > known.count:
-            self.items[entry.label] = replace(known, count=count)
+        if known.absent == item.absent:
+            also = tuple(dict.fromkeys((*known.also, *item.also)))
+            self.items[entry.label] = replace(known, count=max(count, known.count), also=also)
 
     def _and(self) -> None:
         """A denial goes past "and" only to a bare noun: "no cars and buses", but "no cars and a bus"."""
