@@ -14,8 +14,9 @@
 
 PYTHON ?= python3
 VENV_PYTHON := .venv/bin/python
-# The slowest first, so that no process ends with them alone.
-TESTS ?= browser server host unit repo
+# Small files last, so that no process ends with a long one alone; what boots the host in its own process stands before the
+# browser's tests, whose event loop runs until the end.
+TESTS ?= server host browser unit repo
 # One process a core, one thread each; a file of tests stays in one process, which shares its host, server and browser.
 TEST_PROCESSES ?= logical
 TEST_SPREAD := -n $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
