@@ -8,10 +8,11 @@ from typing import Any
 from tools import blueprint, frontend
 from tools.server import Server
 
-# What the node library lists, and the type of the node that stands for a blueprint there.
+# What the node library lists, and the type of the node that stands for a blueprint there. Newer front ends keep it elsewhere.
 OFFERED = """() => {
   const stores = document.querySelector('#vue-app').__vue_app__.config.globalProperties.$pinia._s
-  return stores.get('subgraph').subgraphBlueprints.map((one) => [one.display_name, one.description, one.output_name ?? []])
+  const all = stores.get('subgraph').subgraphBlueprints ?? [...stores.get('nodeDef').blueprintNodeDefsByName.values()]
+  return all.map((one) => [one.display_name, one.description, one.output_name ?? []])
 }"""
 
 SAVE = """() => {

@@ -112,7 +112,7 @@ def test_a_template_can_be_read_and_runs_and_shows_chart_and_image(
         page.wait_for_function(f"(args) => ({SHOWN})(args).length", arg=[kind, vue], timeout=30_000)
     assert frontend.overlaps(page) == [], "with pictures shown"
     if vue:
-        assert page.locator("[data-node-id]").count() >= len(page.evaluate("() => app.graph.nodes"))
+        assert page.locator("[data-node-id]").count() >= page.evaluate("app.graph.nodes.length")
 
 
 @pytest.mark.parametrize("name", ["fgdm_own_map", "fgdm_sd15_own_map"])
