@@ -60,6 +60,7 @@ def add(commands: argparse._SubParsersAction, backbones: init.Backbones, shipped
         "--base", default=recipe.EMBEDDED, metavar="FILE", help="with init: the frozen base (default: %(default)s)"
     )
     train.add_argument("--split", default="train", help="with init: of a data set that has some (default: train)")
+    train.add_argument("--no-trial", action="store_true", help="with init: do not try how long it takes")
     train.add_argument("--to", type=Path, default=Path("recipe.toml"), help="with init: where to write it")
     train.add_argument(
         "--new", action="store_true", help="a new run, even if there is one of this recipe to go on with"
@@ -82,7 +83,21 @@ def _init(options: argparse.Namespace, backbones: init.Backbones, shipped: init.
         options.start, options.image_factor,
     )  # fmt: skip
     init.write(wishes, backbones, shipped)
+    if not options.no_trial:
+        print(f"train: {_duration(recipe.read(options.to), backbones)}")
     print(f"train: wrote {options.to}; look through it, then: python -m comfyui_fgdm train {options.to}")
+
+
+def _duration(wanted: recipe.TrainingRecipe, backbones: init.Backbones) -> str:
+    """How long a recipe trains on this machine, in words: by a trial on the embedded base, which is loaded in no time."""
+    if wanted.base not in backbones:
+        return "how long it takes is said after the first steps; README has figures of Stable Diffusion 1.5"
+    print("train: a trial of some steps, to tell how long it takes", flush=True)
+    try:
+        minutes = run.estimate(wanted, backbones[wanted.base]()) / 60
+    except REFUSALS as error:
+        return f"how long it takes cannot be told: {error}"
+    return f"{wanted.training.steps} steps take about {max(minutes, 1):.0f} min on this machine; samples and validation come on top"
 
 
 def _train(options: argparse.Namespace, backbones: init.Backbones) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import tempfile
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -87,7 +88,9 @@ class Run:
         device: str = "cpu",
         library: Library = SHIPPED,
         processes: Processes = ALONE,
+        most: int | None = None,
     ) -> None:
+        """most: examples that are read, the first; None for all."""
         self.recipe, self.base, self.place, self.reports, self.device = recipe, base, place, reports, device
         self.library, self.processes = library, processes
         try:
@@ -103,7 +106,7 @@ class Run:
         self.palette = library.palette(formats.palette_name(found, data.palette))
         kind = kinds.get(recipe.factor.variable)
         self.reader = reader.reader(kind.name, self.palette.name if kind.has_classes else None, library=library)
-        examples = contents.usable(found, data.without_caption, data.captions)
+        examples = contents.usable(found, data.without_caption, data.captions)[:most]
         reports.say(f"{len(examples)} examples in {data.folder}, read as {found.format}")
         if len(examples) < 2:
             raise RecipeError(f"data.folder: {data.folder} holds one example; training takes at least two")
@@ -229,6 +232,10 @@ class Run:
         file.write_text(chosen, "ascii")
         return chosen
 
+    def seconds(self) -> float:
+        """What a step takes on this machine, by a trial: passes forward and back, in the precision that the recipe has chosen."""
+        return self._trial(self.precision()) * self.recipe.training.accumulate
+
     def _trial(self, dtype: torch.dtype | None, steps: int = 5, hopeless: float = float("inf")) -> float:
         """Seconds of one forward and backward pass, the least of some; nothing is learned from them. hopeless: a first pass
         that takes so long ends the trial."""
@@ -244,3 +251,13 @@ class Run:
                 break
         self.network.zero_grad(set_to_none=True)
         return min(times[1:] or times)
+
+
+def estimate(recipe: TrainingRecipe, base: Backbone, examples: int = 16) -> float:
+    """Seconds that the steps of a recipe take on this machine, by a trial on some of its examples; what watches it comes on top.
+
+    Nothing is learned or kept. It raises as ``Run``.
+    """
+    with tempfile.TemporaryDirectory(prefix="fgdm-trial-") as place:
+        trial = Run(dataclasses.replace(recipe, output=Path(place)), base, Path(place) / "run", most=examples)
+        return trial.seconds() * recipe.training.steps

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -229,16 +230,21 @@ def test_init_writes_a_recipe_that_trains(tmp_path: Path, capsys) -> None:
     write_maps(tmp_path / "data", 4)
     file = tmp_path / "recipe.toml"
     assert main(["train", "init", str(tmp_path / "data"), "--variable", "depth", "--to", str(file)]) == 0
+    assert re.search(r"2000 steps take about \d+ min on this machine", capsys.readouterr().out)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["data", "recipe.toml"], "the trial keeps nothing"
     text = file.read_text()
     assert "#   4 segmentation pictures" in text and "#   4 examples have all of: depth, segmentation" in text
     wanted = recipe.read(file)
     assert wanted.variables == ("depth", "segmentation") and wanted.data.folder == tmp_path / "data"
-    assert main(["train", "init", str(tmp_path / "data"), "--to", str(file)]) == 1
+    assert main(["train", "init", str(tmp_path / "data"), "--to", str(file), "--no-trial"]) == 1
     assert "exists" in capsys.readouterr().err
-    assert main(["train", "init", str(tmp_path), "--to", str(tmp_path / "b.toml")]) == 1
+    write_maps(tmp_path / "one", 1)
+    assert main(["train", "init", str(tmp_path / "one"), "--to", str(tmp_path / "one.toml")]) == 0
+    assert "cannot be told: data.folder" in capsys.readouterr().out and (tmp_path / "one.toml").exists()
+    assert main(["train", "init", str(tmp_path), "--to", str(tmp_path / "b.toml"), "--no-trial"]) == 1
     assert "holds nothing that is known" in capsys.readouterr().err
     (tmp_path / "photos" / "image").mkdir(parents=True)
-    assert main(["train", "init", str(tmp_path / "photos"), "--to", str(tmp_path / "b.toml")]) == 1
+    assert main(["train", "init", str(tmp_path / "photos"), "--to", str(tmp_path / "b.toml"), "--no-trial"]) == 1
     assert "named for a variable" in capsys.readouterr().err
 
 
@@ -257,7 +263,10 @@ def test_init_writes_a_recipe_for_all_that_can_be_trained(
 ) -> None:
     write_maps(tmp_path / "data", 4)
     file = tmp_path / "recipe.toml"
-    assert main(["train", "init", str(tmp_path / "data"), "--trains", trains, *options, "--to", str(file)]) == 0
+    assert (
+        main(["train", "init", str(tmp_path / "data"), "--trains", trains, *options, "--to", str(file), "--no-trial"])
+        == 0
+    )
     wanted = recipe.read(file)
     found = {key: getattr(wanted.factor, key) for key in expected}
     assert wanted.factor.trains == trains and found == expected
@@ -277,7 +286,7 @@ def test_init_says_which_files_are_missing(tmp_path: Path, capsys) -> None:
         (["--start", str(tmp_path / "none.safetensors")], "none.safetensors"),
         (["--image-factor", str(SHIPPED.control("depth"))], "--image-factor is for --trains joint"),
     ):
-        assert main(["train", "init", str(tmp_path / "data"), *options, *to]) == 1
+        assert main(["train", "init", str(tmp_path / "data"), *options, *to, "--no-trial"]) == 1
         assert words in capsys.readouterr().err
     wishes = init.Wishes(tmp_path / "data", tmp_path / "r.toml", recipe.Trains.JOINT)
     with pytest.raises(RecipeError, match="joint goes on from two files: name a trained factor with --start"):
