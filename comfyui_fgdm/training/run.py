@@ -75,6 +75,10 @@ def _claim(place: Path, recipe: TrainingRecipe) -> None:
         about.write_text(json.dumps(facts, default=str, indent=1), "utf-8")
 
 
+WITHOUT_BFLOAT16 = ("AVX2", "NO AVX")
+"""Kinds of processors on which a pass in bfloat16 takes ten times as long: no trial is needed, and even one pass is long."""
+
+
 class Run:
     """A run of a recipe on a base. ``records`` trains, or goes on; the factor file in the folder is written at each
     checkpoint and at the end."""
@@ -223,6 +227,9 @@ class Run:
         file = self.place / "precision.txt"
         if file.is_file() and (kept := file.read_text("ascii").strip()) in PRECISIONS:
             return kept
+        if self.device == "cpu" and torch.backends.cpu.get_cpu_capability() in WITHOUT_BFLOAT16:
+            file.write_text("float32", "ascii")
+            return "float32"
         seconds: dict[torch.dtype | None, float] = {None: self._trial(None)}
         seconds[torch.bfloat16] = self._trial(torch.bfloat16, hopeless=4 * seconds[None])
         faster = min(seconds, key=lambda dtype: seconds[dtype])
@@ -233,8 +240,11 @@ class Run:
         return chosen
 
     def seconds(self) -> float:
-        """What a step takes on this machine, by a trial: passes forward and back, in the precision that the recipe has chosen."""
-        return self._trial(self.precision()) * self.recipe.training.accumulate
+        """What a step takes on this machine, by a trial of two: in the precision of the recipe, for "auto" in float32 (the other
+        may be much slower)."""
+        wanted = self.recipe.training.precision
+        dtype = None if wanted in ("auto", "float32") else getattr(torch, wanted)
+        return self._trial(dtype, steps=2) * self.recipe.training.accumulate
 
     def _trial(self, dtype: torch.dtype | None, steps: int = 5, hopeless: float = float("inf")) -> float:
         """Seconds of one forward and backward pass, the least of some; nothing is learned from them. hopeless: a first pass

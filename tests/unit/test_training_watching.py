@@ -126,7 +126,15 @@ def test_tensorboard_holds_the_figures_of_the_log(place: Path, base: TinyBackbon
     assert [image.step for image in events.Images("samples")] == [4]
 
 
+def test_a_processor_without_bfloat16_takes_float32_untried(place: Path, base: TinyBackbone, monkeypatch) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    current = run_of(written(place, "untried", precision="auto"), base)
+    monkeypatch.setattr(current, "_trial", lambda dtype, **_: pytest.fail("tried"))
+    assert current.precision() is None
+
+
 def test_the_precision_of_the_first_trial_is_kept(place: Path, base: TinyBackbone, monkeypatch) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
     file = written(place, "auto", precision="auto")
     first, again = run_of(file, base), run_of(file, base)
     monkeypatch.setattr(first, "_trial", lambda dtype, **_: 2.0 if dtype is None else 1.0)
