@@ -27,6 +27,8 @@ def end_with_parent() -> None:
 
 
 def main() -> None:
+    # A process that a shell started in the background ignores interrupts, and hands that on; ComfyUI ends by one.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if "FGDM_SERVER_OF" in os.environ:
         end_with_parent()
     if len(sys.argv) < 2:

@@ -11,7 +11,7 @@ from tools.workflow import OTHER_WEIGHTS, model_files
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text("ascii")
-MADE = {".venv", ".cache", "demo_output/", "scores.json", "ComfyUI/custom_nodes/"}
+MADE = {".venv", ".cache", ".cache/frontend", "demo_output/", "scores.json", "ComfyUI/custom_nodes/"}
 FOLDERS = {f"ComfyUI/models/{kind}/" for kind in ("checkpoints", "controlnet", "fgdm_factors", "fgdm_palettes")}
 NOT_OURS = {"Comfy-Org/stable-diffusion-v1-5-archive", "control_v11p_sd15_seg.pth"}
 

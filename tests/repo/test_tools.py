@@ -242,3 +242,14 @@ def test_bench_table_of_the_full_size(tmp_path: Path) -> None:
     assert "115 MiB, 1.150 x that | at most 1.15: met |" in text
     with pytest.raises(ValueError, match="2 cells for 3 columns"):
         table.add("a", "b")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of a POSIX shell")
+def test_a_server_started_in_the_background_can_be_interrupted(tmp_path: Path) -> None:
+    """A shell lets what it starts with & ignore interrupts, and tests that it runs so hand that on to their servers."""
+    (tmp_path / "main.py").write_text(
+        "import signal; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    )
+    command = f'trap "" INT; exec "{sys.executable}" "{ROOT / "tools" / "launch_host.py"}" "{tmp_path}"'
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"

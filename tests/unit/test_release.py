@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,15 @@ WIDTHS = (320, 320, 640, 640, 1280, 1280, 1280, 1280)  # of the eight blocks
 ENTERING = (320, *WIDTHS[:-1])
 COUNTS = {"adapter": 38, "time_adapter": 86}
 PARAMETERS = {"adapter": 76_827_840, "time_adapter": 137_277_120}
+
+
+@pytest.fixture(autouse=True)
+def nothing_allowed() -> Iterator[None]:
+    """As where the command runs: ComfyUI, which other tests may have started in this process, allows classes of its own."""
+    allowed = torch.serialization.get_safe_globals()
+    torch.serialization.clear_safe_globals()
+    yield
+    torch.serialization.add_safe_globals(allowed)
 
 
 def release_shapes(kind: str) -> dict[str, tuple[int, ...]]:
