@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -12,11 +12,11 @@ import torch
 from ..editing import recipe
 from ..editing.applying import TABLES
 from ..editing.keys import RecipeError
-from ..editing.segmentation import TABLE
+from ..maps.palette_file import Palette
 from ..objects.words import ObjectQuery
 from . import indexed, value_editing
 from .choices import WhenChanged
-from .editing import OpenMaps, Outcome, check_objects, compared, edit, open_maps
+from .editing import Outcome, check_objects, compared, edit, open_maps
 from .models.factor import Factor
 from .reading import pictures_of
 
@@ -52,23 +52,37 @@ def edit_maps(maps: torch.Tensor, given: EditInputs, tell: Callable[[dict], None
     ``editing``, and if the map has changed since and ``when_changed`` is ASK. NotAMapError for pictures that are no maps.
     """
     variable = _variable(given)
-    if variable in value_editing.EDITED:
-        return _edit_values(maps, given, variable, tell)
-    opened = open_maps(maps, given.factor, given.palette)
-    check_objects(given.objects, opened)
-    second = None if given.second is None else opened.another(given.second, "second")
-    entry = _entry(opened, given, second)
+    task = _of_levels(maps, given, variable) if variable in value_editing.EDITED else _of_classes(maps, given)
     try:
         envelope = recipe.read(given.recipe)
-        outcome = _apply(opened, envelope, given.when_changed, second)
+        outcome = task.apply(envelope, task.operations(envelope, given.when_changed))
     except RecipeError:
-        tell(entry)
+        tell(task.entry)
         raise
-    report: dict = {"fits": envelope.fits(opened.mark), "maps": outcome.report}
-    if given.objects is not None:
-        report["recall"] = compared(opened.labels, outcome.labels, given.objects)
-    entry |= {"edited": indexed.show(outcome.labels[0].numpy()), "report": report}
+    report = {"fits": envelope.fits(task.mark), **task.told(outcome)}
+    entry = task.entry | {"edited": indexed.show(outcome.labels[0].numpy()), "report": report}
     return EditResult(outcome, json.dumps(report, indent=1), entry)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What differs between maps of classes and of levels. mark, entry: of the first map. apply: does the operations of a recipe.
+    told: what the report says of an outcome."""
+
+    variable: str
+    mark: recipe.MapMark
+    entry: dict
+    apply: Callable[[recipe.Envelope, Sequence[recipe.Operation]], Outcome]
+    told: Callable[[Outcome], dict]
+    palette: Palette | None = None
+
+    def operations(self, envelope: recipe.Envelope, when_changed: WhenChanged) -> Sequence[recipe.Operation]:
+        """Those of a recipe, checked; none if the maps are to pass unedited."""
+        if envelope.operations and envelope.variable != self.variable:
+            raise RecipeError(f"recipe: it is for {envelope.variable} maps, and these are {self.variable} maps.")
+        if _ignored(envelope, self.mark, when_changed):
+            return ()
+        return recipe.check(envelope.operations, TABLES[self.variable], self.palette)
 
 
 def _variable(given: EditInputs) -> str:
@@ -97,70 +111,60 @@ def _ignored(envelope: recipe.Envelope, mark: recipe.MapMark, when_changed: When
     return not fits and when_changed is WhenChanged.IGNORE
 
 
-def _edit_values(maps: torch.Tensor, given: EditInputs, variable: str, tell: Callable[[dict], None]) -> EditResult:
-    """``edit_maps`` of maps without classes."""
+def _of_levels(maps: torch.Tensor, given: EditInputs, variable: str) -> _Task:
+    """Maps without classes."""
     if given.objects is not None:
         raise ValueError(f"objects: {variable} maps have no classes, so no objects can be counted; disconnect it.")
     if given.second is not None:
         raise ValueError(f"second: nothing can be taken from a second map into {variable} maps; disconnect it.")
     levels = value_editing.read(maps, variable)
     mark = recipe.mark(levels[0], variable=variable)
-    entry = {
-        "map": indexed.show(levels[0]),
-        "second": None,
-        "picture": None if given.picture is None else indexed.show(_bytes(given.picture)),
-        **asdict(mark),
-        "variable": variable,
-        "classes": [],
-        "void": None,
-        "objects": None,
-        "unknown": 0.0,
-        "edited": None,
-    }
-    try:
-        envelope = recipe.read(given.recipe)
-        if envelope.operations and envelope.variable != variable:
-            raise RecipeError(f"recipe: it is for {envelope.variable} maps, and these are {variable} maps.")
-        ignored = _ignored(envelope, mark, given.when_changed)
-        operations = () if ignored else recipe.check(envelope.operations, TABLES[variable])
-        outcome = value_editing.edit(maps, levels, operations, variable, envelope.scale(mark))
-    except RecipeError:
-        tell(entry)
-        raise
-    report = {"fits": envelope.fits(mark), "map": asdict(mark), "maps": outcome.report}
-    entry |= {"edited": indexed.show(outcome.labels[0].numpy()), "report": report}
-    return EditResult(outcome, json.dumps(report, indent=1), entry)
+    nothing = {"second": None, "classes": [], "void": None, "objects": None, "unknown": 0.0}
+    return _Task(
+        variable,
+        mark,
+        _entry(levels[0], mark, variable, given.picture) | nothing,
+        lambda envelope, operations: value_editing.edit(maps, levels, operations, variable, envelope.scale(mark)),
+        lambda outcome: {"map": asdict(mark), "maps": outcome.report},
+    )
 
 
-def _apply(
-    opened: OpenMaps, envelope: recipe.Envelope, when_changed: WhenChanged, second: np.ndarray | None
-) -> Outcome:
-    if envelope.operations and envelope.variable != "segmentation":
-        raise RecipeError(f"recipe: it is for {envelope.variable} maps, and these are segmentation maps.")
-    ignored = _ignored(envelope, opened.mark, when_changed)
-    operations = () if ignored else recipe.check(envelope.operations, TABLE, opened.palette)
-    scale = envelope.scale(opened.mark)
-    return edit(opened, lambda k, labels: operations, scale=scale, made_on=envelope.made_on, second=second)
-
-
-def _entry(opened: OpenMaps, given: EditInputs, second: np.ndarray | None) -> dict:
-    """What the editor needs: pictures of class indices, the map's mark, the classes, the wanted objects."""
-    palette = opened.palette
-    return {
-        "map": indexed.show(opened.labels[0].numpy()),
+def _of_classes(maps: torch.Tensor, given: EditInputs) -> _Task:
+    """Segmentation maps."""
+    opened = open_maps(maps, given.factor, given.palette)
+    check_objects(given.objects, opened)
+    second = None if given.second is None else opened.another(given.second, "second")
+    palette, mark, objects = opened.palette, opened.mark, given.objects
+    known = {
         "second": None if second is None else indexed.show(second[0]),
-        "picture": None if given.picture is None else indexed.show(_bytes(given.picture)),
-        **asdict(opened.mark),
-        "variable": "segmentation",
         "classes": [
             [one.index, one.name, "#{:02x}{:02x}{:02x}".format(*one.rgb), one.index in palette.things]
             for one in palette.labels
         ],
         "void": palette.void,
-        "objects": None
-        if given.objects is None
-        else [[item.name, [item.label, *item.also]] for item in given.objects.items],
+        "objects": None if objects is None else [[item.name, [item.label, *item.also]] for item in objects.items],
         "unknown": opened.unknown[0],
+    }
+
+    def apply(envelope: recipe.Envelope, operations: Sequence[recipe.Operation]) -> Outcome:
+        scale = envelope.scale(mark)
+        return edit(opened, lambda k, labels: operations, scale=scale, made_on=envelope.made_on, second=second)
+
+    def told(outcome: Outcome) -> dict:
+        recall = {} if objects is None else {"recall": compared(opened.labels, outcome.labels, objects)}
+        return {"maps": outcome.report, **recall}
+
+    entry = _entry(opened.labels[0].numpy(), mark, "segmentation", given.picture) | known
+    return _Task("segmentation", mark, entry, apply, told, palette)
+
+
+def _entry(labels: np.ndarray, mark: recipe.MapMark, variable: str, picture: torch.Tensor | None) -> dict:
+    """What the editor needs of any map: a picture of its labels, its mark, and the picture that is shown under it."""
+    return {
+        "map": indexed.show(labels),
+        "picture": None if picture is None else indexed.show(_bytes(picture)),
+        **asdict(mark),
+        "variable": variable,
         "edited": None,
     }
 

@@ -1,11 +1,12 @@
 // The operations of a recipe on segmentation maps: the rules of comfyui_fgdm/editing/segmentation.py.
 
 import { whole } from './boxes.mjs'
+import { drawings } from './drawings.mjs'
 import { flat } from './flatten.mjs'
 import { fromShape, layer, paint, then } from './layers.mjs'
 import { close, pick } from './regions.mjs'
 import * as shapes from './shapes.mjs'
-import { add, draw, dug, find, inOrder, moved, RecipeError, relabelled, SHARED, size, withLayer } from './state.mjs'
+import { add, draw, dug, find, moved, RecipeError, relabelled, SHARED, withLayer } from './state.mjs'
 
 function classOf(state, value) {
   if (value === undefined || value === null) return null
@@ -74,31 +75,7 @@ export const SEGMENTATION = {
     return draw(state, operation, pick(flat(state), { at: operation.at }), classOf(state, operation.class))
   },
 
-  stroke(state, operation) {
-    const labels = operation.class === null ? state.given : classOf(state, operation.class)
-    return draw(state, operation, shapes.stroke(operation.points, operation.size, size(state)), labels)
-  },
-
-  line(state, operation) {
-    const shape = shapes.stroke(operation.points, operation.size ?? 1, size(state))
-    return draw(state, operation, shape, classOf(state, operation.class))
-  },
-
-  rectangle(state, operation) {
-    const shape = shapes.rectangle(inOrder(operation.box), size(state), operation.size)
-    return draw(state, operation, shape, classOf(state, operation.class))
-  },
-
-  ellipse(state, operation) {
-    const shape = shapes.ellipse(inOrder(operation.box), size(state), operation.size)
-    return draw(state, operation, shape, classOf(state, operation.class))
-  },
-
-  polygon(state, operation) {
-    const { points, size: width } = operation
-    const shape = width === undefined ? shapes.polygon(points, size(state)) : shapes.outline(points, width, size(state))
-    return draw(state, operation, shape, classOf(state, operation.class))
-  },
+  ...drawings('class', (state, operation) => classOf(state, operation.class)),
 
   paint(state, { png, id = null }) {
     const picture = state.pictures.get(png)

@@ -2,10 +2,11 @@
 // comfyui_fgdm/editing/values.py, depth.py and sketch.py.
 
 import { intersection, whole } from './boxes.mjs'
+import { drawings } from './drawings.mjs'
 import { about, fromShape, layer, NOTHING, then } from './layers.mjs'
 import { close, Gone, regionAt } from './regions.mjs'
 import * as shapes from './shapes.mjs'
-import { add, draw, dug, find, inOrder, RecipeError, relabelled, SHARED, size, turn, withLayer } from './state.mjs'
+import { add, draw, dug, find, RecipeError, relabelled, SHARED, size, turn, withLayer } from './state.mjs'
 
 export const MOST = 255 // nearest, or a full line
 export const LIKE = Object.freeze({ depth: 10, sketch: 191 }) // how far a level may be from that at the point
@@ -63,28 +64,7 @@ const BOTH = {
     return add(dug(state, shape.box, (ground) => close(ground, shape, level, state)), made)
   },
 
-  stroke(state, operation) {
-    const levels = operation.value === null ? state.given : levelOf(state, operation)
-    return draw(state, operation, shapes.stroke(operation.points, operation.size, size(state)), levels)
-  },
-
-  line(state, operation) {
-    return draw(state, operation, shapes.stroke(operation.points, operation.size ?? 1, size(state)), levelOf(state, operation))
-  },
-
-  rectangle(state, operation) {
-    return draw(state, operation, shapes.rectangle(inOrder(operation.box), size(state), operation.size), levelOf(state, operation))
-  },
-
-  ellipse(state, operation) {
-    return draw(state, operation, shapes.ellipse(inOrder(operation.box), size(state), operation.size), levelOf(state, operation))
-  },
-
-  polygon(state, operation) {
-    const { points, size: width } = operation
-    const shape = width === undefined ? shapes.polygon(points, size(state)) : shapes.outline(points, width, size(state))
-    return draw(state, operation, shape, levelOf(state, operation))
-  }
+  ...drawings('value', levelOf)
 }
 
 export const DEPTH = {
