@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io
 
-from . import editing
+from . import editing, inputs
 from .checks import checked
 from .inputs import OF_THE_FACTOR
 
@@ -40,13 +40,7 @@ class EditByWords(io.ComfyNode):
                     tooltip="Whether to ask the language model that is set up for this server what sentences mean: those that the grammar does "
                     "not understand, or all. They are sent to it, with what is on the map; what it answers has to be a valid recipe.",
                 ),
-                io.String.Input(
-                    "model", default="", optional=True, advanced=True, tooltip="Name of the model at the endpoint. Empty: the one that is set up."
-                ),
-                io.Float.Input(
-                    "timeout", default=30.0, min=1.0, max=600.0, step=1.0, optional=True, advanced=True,
-                    tooltip="Seconds that a question to the language model may take.",
-                ),
+                *inputs.language_model("Seconds that a question to the language model may take."),
             ],
             outputs=[
                 *editing.outputs()[:2],

@@ -45,6 +45,22 @@ def palette(tooltip: str, otherwise: str = OF_THE_FACTOR) -> io.Combo.Input:
     )
 
 
+def language_model(timeout: str) -> list[io.String.Input | io.Float.Input]:
+    """model and timeout of a question to the language model that is set up for the server; timeout: its tooltip."""
+    return [
+        io.String.Input(
+            "model",
+            default="",
+            optional=True,
+            advanced=True,
+            tooltip="Name of the model at the endpoint. Empty: the one that is set up.",
+        ),
+        io.Float.Input(
+            "timeout", default=30.0, min=1.0, max=600.0, step=1.0, optional=True, advanced=True, tooltip=timeout
+        ),
+    ]
+
+
 def named(palette: str, otherwise: str = OF_THE_FACTOR) -> str:
     """The name that a palette widget holds; empty for ``otherwise``."""
     return "" if palette == otherwise else palette

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from comfyui_fgdm.iconworld.measure.evaluate import Prompt
 from comfyui_fgdm.iconworld.measure.measuring import IMAGE_CFG, IMAGE_STEPS, MAP_CFG, MAP_STEPS, interval
 from comfyui_fgdm.maps import palettes
 from comfyui_fgdm.objects import recall
-from comfyui_fgdm.sampling.search import Outcome, Score, SearchPlan, drive, ranked
+from comfyui_fgdm.sampling.search import Score, SearchPlan, ranked
 from tools.bench import Table
 from tools.bench_search_cost import Flops
 from tools.inprocess import InProcessHost, boot
@@ -137,10 +137,6 @@ def cost_of(rows: Mapping[int, dict], counted: Flops) -> float:
     return 11 * counted.image - 10 * (1 - float(share)) * (counted.image - counted.decode_512)
 
 
-def _searched(plan: SearchPlan, scores: Sequence[Score]) -> Outcome:
-    return drive(plan, lambda work: [scores[one] for one in work.candidates])
-
-
 def table(drafts: Mapping[int, dict], rows: Mapping[int, dict], counted: Flops, shown) -> Table:
     """Drafts of maps beside maps in full, on the same candidates. shown: writes an interval."""
     both = [(drafts[number], rows[number]) for number in drafts if number in rows]
@@ -163,7 +159,7 @@ def table(drafts: Mapping[int, dict], rows: Mapping[int, dict], counted: Flops, 
         add("all ten in full", max(map(tuple, row["final"])), full * ways.CANDIDATES, ways.CANDIDATES)
         scores, evaluations = [tuple(one) for one in draft["maps"]], draft["map_evaluations"]
         every = range(ways.CANDIDATES)
-        stopped = _searched(plan, scores)
+        stopped = ways.searched(plan, scores)
         for name, best, drawn in (
             ("ten drafts, the best", ranked(dict(enumerate(scores)))[0], every),
             ("search of drafts, the best", stopped.best, stopped.scores),

@@ -26,7 +26,7 @@ from comfyui_fgdm.objects.query import ObjectQuery
 from comfyui_fgdm.objects.sentence import Reading
 from comfyui_fgdm.sampling import schedule
 from comfyui_fgdm.sampling.ddim import Velocity, timesteps
-from comfyui_fgdm.sampling.search import Outcome, SearchPlan, drive
+from comfyui_fgdm.sampling.search import SearchPlan
 from tools.server import ROOT
 
 HELD_OUT = 240  # prompts that there are
@@ -145,7 +145,7 @@ def report(rows: list[dict]) -> None:
         told(f"best of {count}, deterministic", count, bests[count])
     for budget in (2, 4, 8, 10):
         plan = SearchPlan(budget, MAP_STEPS)
-        outcomes = [_searched(plan, scores) for scores in plain]
+        outcomes = [evaluate_search.searched(plan, scores) for scores in plain]
         cost = float(np.mean([one.steps for one in outcomes])) / MAP_STEPS
         told(f"search of at most {budget}", cost, [one.scores[one.best][0] for one in outcomes])
     for name in rows[0]:
@@ -153,10 +153,6 @@ def report(rows: list[dict]) -> None:
             count = int(name.split(", ")[1].split()[0])
             mean = float(np.mean([np.mean(row[name]) for row in rows]))
             told(f"{name} (a map: {mean:.3f})", count, [max(row[name]) for row in rows], bests[count])
-
-
-def _searched(plan: SearchPlan, scores: Sequence[tuple[float, ...]]) -> Outcome:
-    return drive(plan, lambda work: [scores[one] for one in work.candidates])
 
 
 def main() -> int:

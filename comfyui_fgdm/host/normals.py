@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from ..maps import depth, normal, relief
-from .reading import pictures_of, to_image
+from .reading import masks_of, pictures_of, to_image
 
 
 def follow(
@@ -29,7 +29,7 @@ def follow(
         have, lack = ("normal", "changed") if changed is None else ("changed", "normal")
         raise ValueError(f"{lack}: {have} is connected and says nothing alone; connect both, or none of the two.")
     old = pictures_of(given, "normal")
-    mask = changed.reshape(-1, *changed.shape[-2:]).float().cpu()
+    mask = masks_of(changed)
     for name, size in (("normal", old.shape[1:3]), ("changed", mask.shape[1:])):
         if size != new.shape[1:3]:
             raise ValueError(f"{name}: it has {size[1]} x {size[0]} pixels, and depth {new.shape[2]} x {new.shape[1]}.")

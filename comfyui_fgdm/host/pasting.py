@@ -9,7 +9,7 @@ import torch
 
 from ..editing import blending
 from .editing import OpenMaps
-from .reading import pictures_of, to_image
+from .reading import masks_of, pictures_of, to_image
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def paste_edited(original: torch.Tensor, edited: torch.Tensor, masks: dict[str, 
 
 def _fitted(mask: torch.Tensor, name: str, count: int, size: tuple[int, int]) -> torch.Tensor:
     """A mask at the size of the pictures, float (1 or count, H, W)."""
-    one = mask.float().cpu().reshape(-1, *mask.shape[-2:]).clamp(0.0, 1.0)
+    one = masks_of(mask).clamp(0.0, 1.0)
     if len(one) not in (1, count):
         raise ValueError(f"{name}: it holds {len(one)}, but there are {count} pictures. Connect one, or one each.")
     height, width = one.shape[1:]

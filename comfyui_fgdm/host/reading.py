@@ -89,6 +89,11 @@ def pictures_of(maps: torch.Tensor, name: str = "maps") -> torch.Tensor:
     return maps.to(device="cpu", dtype=torch.float32)
 
 
+def masks_of(mask: torch.Tensor) -> torch.Tensor:
+    """A MASK, of one or of many, as float32 [B, H, W] on the CPU."""
+    return mask.reshape(-1, *mask.shape[-2:]).to(device="cpu", dtype=torch.float32)
+
+
 def read_maps(
     maps: torch.Tensor,
     reader: Reader,

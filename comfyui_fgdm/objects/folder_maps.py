@@ -18,14 +18,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..maps import palettes
+from ..maps import numbered, palettes
 from ..maps.likeness import looks_like
 from ..maps.palette_file import Palette
 from .query import ObjectsError
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
-VOID_INDEX = 255
-_INDEXED = ("P", "L", "I", "I;16", "1")
 _NUMBERED = re.compile(r"_\d+_?$")
 _CAPTIONS, _MAPS = "captions", "segmentation"
 
@@ -75,19 +73,18 @@ def labels_of(path: Path, palette: Palette) -> torch.Tensor:
     try:
         with Image.open(path) as picture:
             picture.load()
-            indexed = picture.mode in _INDEXED
+            indexed = picture.mode in numbered.MODES
             values = np.array(picture if indexed else picture.convert("RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ObjectsError(f"{path} cannot be read as a picture ({error})") from None
     if indexed:
-        labels = torch.from_numpy(values.astype(np.int64))[None]
-        labels = torch.where(labels == VOID_INDEX, palette.void, labels)
-        if len(strange := labels[(labels < 0) | (labels >= len(palette))].unique()):
+        labels, strange = numbered.labels_of(values, palette)
+        if strange:
             raise ObjectsError(
-                f"{path}: the class numbers {strange[:8].tolist()} are none of {palette.name!r}, which has 0 to "
+                f"{path}: the class numbers {strange[:8]} are none of {palette.name!r}, which has 0 to "
                 f"{len(palette) - 1}; name another palette"
             )
-        return labels
+        return torch.from_numpy(labels)[None]
     colours = torch.from_numpy(values.astype(np.float32) / 255.0)[None]
     if (other := looks_like(colours, palette, map(palettes.get, palettes.NAMES))) is not None:
         raise ObjectsError(

@@ -82,9 +82,9 @@ def _init(options: argparse.Namespace, backbones: init.Backbones, shipped: init.
         options.folder, options.to, recipe.Trains(options.trains), options.variable, options.base, options.split,
         options.start, options.image_factor,
     )  # fmt: skip
-    init.write(wishes, backbones, shipped)
+    written = init.write(wishes, backbones, shipped)
     if not options.no_trial:
-        print(f"train: {_duration(recipe.read(options.to), backbones)}")
+        print(f"train: {_duration(written, backbones)}")
     print(f"train: wrote {options.to}; look through it, then: python -m comfyui_fgdm train {options.to}")
 
 

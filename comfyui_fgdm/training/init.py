@@ -41,8 +41,8 @@ class Wishes:
     image_factor: Path | None = None
 
 
-def write(wishes: Wishes, backbones: Backbones, shipped: Shipped) -> None:
-    """Write a recipe. FolderError, RecipeError and FactorFileError say what does not fit; nothing is written then."""
+def write(wishes: Wishes, backbones: Backbones, shipped: Shipped) -> recipe.TrainingRecipe:
+    """Write a recipe, and read it again. FolderError, RecipeError and FactorFileError say what does not fit; nothing is written then."""
     if wishes.to.exists():
         raise RecipeError(f"{wishes.to} exists; give another name with --to")
     tiny = wishes.base == recipe.EMBEDDED
@@ -78,7 +78,7 @@ def write(wishes: Wishes, backbones: Backbones, shipped: Shipped) -> None:
         start=_quoted(start.resolve()) if start else "", image_factor=_quoted(image_factor.resolve()) if image_factor else "",
     )  # fmt: skip
     wishes.to.write_text(text, encoding="utf-8")
-    recipe.read(wishes.to)
+    return recipe.read(wishes.to)
 
 
 def _files(wishes: Wishes, variable: str, shipped: Shipped) -> tuple[Path | None, Path | None]:

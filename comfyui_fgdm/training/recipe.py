@@ -19,6 +19,7 @@ from .image_factor import ImageFactorSettings
 from .latents import IMAGE, Views
 from .loop import Budget
 from .readers import formats
+from .stable_diffusion.checkpointing import WHICH
 
 EMBEDDED = "embedded"
 """As base of a recipe: the tiny family of this pack."""
@@ -244,7 +245,7 @@ _RANGES: dict[str, tuple[float, float]] = {
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 FROZEN = {
     "precision": ("float32", "bfloat16", "float16"),
-    "checkpointing": ("none", "outer", "all"),
+    "checkpointing": WHICH,
     "prediction": ("auto", "eps", "v"),
 }
 

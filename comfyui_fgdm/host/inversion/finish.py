@@ -8,7 +8,7 @@ import torch
 
 from ...maps.reader import Reader
 from .. import own
-from ..reading import pictures_of, read_maps, reader_by_looks, to_image
+from ..reading import masks_of, pictures_of, read_maps, reader_by_looks, to_image
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ def finish_map(
     ValueError for sizes that differ.
     """
     before, after = pictures_of(original, "original"), pictures_of(edited, "edited")
-    inside = mask.float().cpu().reshape(-1, *mask.shape[-2:]) >= 0.5
+    inside = masks_of(mask) >= 0.5
     sizes = {name: tuple(one.shape[1:3]) for name, one in (("original", before), ("edited", after), ("mask", inside))}
     if len(set(sizes.values())) > 1:
         told = ", ".join(f"{name} {width} x {height}" for name, (height, width) in sizes.items())

@@ -240,6 +240,11 @@ def replay(row: dict, plan: SearchPlan) -> Outcome:
     return drive(plan, perform)
 
 
+def searched(plan: SearchPlan, scores: Sequence[Score]) -> Outcome:
+    """The outcome of a plan that stops early, but predicts nothing, on candidates whose scores are known."""
+    return drive(plan, lambda work: [scores[one] for one in work.candidates])
+
+
 PLANS = {
     "all ten": ALL,
     "stop at a map with everything, one at a time": SearchPlan(CANDIDATES, MAP_STEPS, most=1),

@@ -8,14 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ...maps import palettes
+from ...maps import numbered, palettes
 from .sources import FolderError, LabelSource, PictureSource
-
-VOID_INDEX = 255
-"""Of indexed label files: no class."""
-
-NUMBERS = ("P", "L", "I", "I;16", "1")
-"""Modes of pictures whose pixels are numbers, not colours."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +41,7 @@ class NumberedFile(LabelSource):
 
     def labels(self) -> np.ndarray:
         picture = self.source.open()
-        if picture.mode not in NUMBERS:
+        if picture.mode not in numbered.MODES:
             raise FolderError(
                 f"{self} is a picture of colours (mode {picture.mode}), not of class numbers: {self.table.about}"
             )
@@ -121,18 +115,16 @@ class PartMasks(LabelSource):
 
 
 def of_picture(source: PictureSource, palette: palettes.Palette) -> np.ndarray:
-    """int64 [H, W] of a label map in a picture: grey and indexed files hold class indices, ``VOID_INDEX`` is void; others
+    """int64 [H, W] of a label map in a picture: grey and indexed files hold class indices, ``numbered.VOID_INDEX`` is void; others
     the exact colours of the palette. FolderError names indices and colours that the palette does not have."""
     picture = source.open()
-    if picture.mode in NUMBERS:
+    if picture.mode in numbered.MODES:
         return _of_indices(picture, source, palette)
     return _of_colours(np.array(picture.convert("RGB")), source, palette)
 
 
 def _of_indices(picture: Image.Image, source: PictureSource, palette: palettes.Palette) -> np.ndarray:
-    labels = np.array(picture).astype(np.int64)
-    labels[labels == VOID_INDEX] = palette.void
-    unknown = sorted(set(np.unique(labels).tolist()) - {label.index for label in palette.labels})
+    labels, unknown = numbered.labels_of(np.array(picture), palette)
     if unknown:
         raise FolderError(
             f"{source} holds the class indices {unknown[:8]}, which the palette {palette.name!r} does not have: "
