@@ -22,10 +22,10 @@ class EditMap(io.ComfyNode):
             category=EDITING,
             description="Edits a map by a recipe of operations: move, resize, flip, copy, remove and paste objects, change their "
             "order and class, draw and fill. Every pixel keeps or gets one class; no colour is ever blended. Depth maps: nearer and farther, "
-            "gradients, brush. Sketches: pen, eraser, typed text.",
+            "gradients, brush. Sketches: pen, eraser, typed text. Pose maps: people by their joints.",
             search_aliases=[
                 "fg-dm", "map editor", "move object", "paint segmentation", "draw classes", "mask editor", "depth editor", "sketch editor",
-                "text on sketch", "draw scribble",
+                "text on sketch", "draw scribble", "pose editor", "openpose editor", "edit skeleton", "drag joints",
             ],
             is_output_node=True,
             hidden=[io.Hidden.unique_id],
@@ -64,7 +64,8 @@ class EditMap(io.ComfyNode):
                     default=OF_THE_FACTOR,
                     optional=True,
                     tooltip="What kind of map it is. of the factor: that of the factor; without one, that of the recipe, and segmentation where "
-                    "the recipe is empty. depth, sketch: grey maps of nearness, and white lines on black, with tools of their own in the editor.",
+                    "the recipe is empty. depth, sketch, pose: grey maps of nearness, white lines on black, and stick figures in the colours of OpenPose, with "
+                    "tools of their own in the editor.",
                 ),
             ],
             outputs=[

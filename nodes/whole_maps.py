@@ -38,7 +38,7 @@ class ChangeClass(io.ComfyNode):
 class DrawOnMap(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        from ..comfyui_fgdm.host.choices import VARIABLES
+        from ..comfyui_fgdm.host.choices import DRAWN_ON
 
         example = '[{"op": "rectangle", "class": "road", "box": [0, 100, 128, 128]}]'
         return io.Schema(
@@ -68,7 +68,7 @@ class DrawOnMap(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "variable",
-                    options=list(VARIABLES),
+                    options=list(DRAWN_ON),
                     default="segmentation",
                     optional=True,
                     tooltip="What kind of map it is: depth maps and sketches have levels from 0 to 255 in place of classes, and shapes of "

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from comfyui_fgdm.editing import recipe
-from comfyui_fgdm.editing.applying import TABLES, edit_labels, edit_levels
+from comfyui_fgdm.editing.applying import TABLES, edit_labels, edit_levels, edit_people
+from comfyui_fgdm.maps import pose_reading
 from comfyui_fgdm.maps.palettes import COCO
+from comfyui_fgdm.maps.pose_reading import PeopleRead
 from tools import editor_page
 
 
@@ -19,6 +21,7 @@ class Hand:
 
     def __init__(self, tab: Any, labels: np.ndarray, variable: str = "segmentation", **more: Any) -> None:
         self.tab, self.labels, self.second, self.variable = tab, labels, more.get("second"), variable
+        self.people: PeopleRead | None = more.get("people")
         palette = COCO if variable == "segmentation" else None
         editor_page.open_editor(tab, labels, palette, variable=variable, **more)
 
@@ -89,6 +92,9 @@ class Hand:
 
     def of_python(self) -> np.ndarray:
         operations = recipe.check(recipe.read(self.recipe).operations, TABLES[self.variable], COCO)
+        if self.people is not None:
+            bodies = edit_people(self.people.bodies, operations).bodies
+            return pose_reading.indices(self.people.draw(self.labels.shape[0], self.labels.shape[1], bodies))
         if self.variable != "segmentation":
             return edit_levels(self.labels, operations, self.variable).values
         return edit_labels(self.labels, operations, COCO, second=self.second).values
@@ -100,6 +106,9 @@ class Hand:
     def is_seen(self) -> None:
         """The canvas has the exact colour of every class, or the grey of every level."""
         want = self.of_python()
+        if self.people is not None:
+            assert np.array_equal(self.drawn[..., :3], np.array(pose_reading.INDICES)[want])
+            return
         greys = [(level, level, level, 255) for level in range(256)]
         classes = [(*label.rgb, 255) for label in COCO.labels]
         colours = np.array(classes if self.variable == "segmentation" else greys, dtype=np.uint8)

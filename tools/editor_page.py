@@ -17,10 +17,12 @@ from PIL import Image
 
 from comfyui_fgdm.editing import sketch
 from comfyui_fgdm.editing.regions import Gone
+from comfyui_fgdm.maps import pose_reading
 from comfyui_fgdm.maps.palette_file import Palette
+from comfyui_fgdm.maps.pose_reading import PeopleRead
 from tools.server import ROOT
 
-OPEN = """async ({ variable, map, second, classes, nothing, objects, mark, recipe, words }) => {
+OPEN = """async ({ variable, map, second, classes, nothing, objects, mark, recipe, words, people, bold, bright }) => {
   const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0))
   const { readIndices } = await import('/editor/engine/png.mjs')
   const { Editor } = await import('/editor/ui/editor.mjs')
@@ -34,7 +36,7 @@ OPEN = """async ({ variable, map, second, classes, nothing, objects, mark, recip
   })
   const source = {
     variable, map: labels, second: second && (await readIndices(bytes(second))), picture: null, classes, nothing, objects, mark,
-    letters, fonts: async () => ['a.ttf'], addFont: async (file) => file.name
+    letters, people, bold, bright, fonts: async () => ['a.ttf'], addFont: async (file) => file.name
   }
   window.results = []
   window.editor = new Editor({ source, recipe, words: words ?? {}, commit: async (text) => void window.results.push(text) })
@@ -96,9 +98,10 @@ def open_editor(
     objects: list[Any] | None = None,
     words: dict[str, str] | None = None,
     variable: str = "segmentation",
+    people: PeopleRead | None = None,
 ) -> dict[str, float]:
     """Open the editor in a tab that shows a page of ``serve``; `editor` and `results` are then there. labels: levels and no palette for
-    variables without classes. Gives milliseconds until the map was read and until it was drawn."""
+    variables without classes. people: those of a pose map, of which the labels are ``pose_reading.INDICES``. Gives milliseconds until the map was read and until it was drawn."""
 
     def encoded(values: np.ndarray | None) -> str | None:
         return None if values is None else base64.b64encode(index_png(values)).decode()
@@ -106,16 +109,23 @@ def open_editor(
     classes = [] if palette is None else palette.labels
     colours = ["#{:02x}{:02x}{:02x}".format(*label.rgb) for label in classes]
     height, width = labels.shape
+    entries = [
+        [one.index, one.name, colour, palette is not None and one.index in palette.things]
+        for one, colour in zip(classes, colours)
+    ]
+    if people is not None:
+        shown = enumerate(zip(pose_reading.NAMES, pose_reading.INDICES, strict=True))
+        entries = [[k, name, "#{:02x}{:02x}{:02x}".format(*rgb), False] for k, (name, rgb) in shown]
     return tab.evaluate(
         OPEN,
         {
             "variable": variable,
             "map": encoded(labels),
             "second": encoded(second),
-            "classes": [
-                [one.index, one.name, colour, palette is not None and one.index in palette.things]
-                for one, colour in zip(classes, colours)
-            ],
+            "classes": entries,
+            "people": None if people is None else [list(body) for body in people.bodies],
+            "bold": 1.0 if people is None else people.bold,
+            "bright": people is not None and people.bright,
             "nothing": palette and palette.void,
             "objects": objects,
             "mark": {"sha256": "0" * 64, "width": width, "height": height, "palette": palette and palette.name},

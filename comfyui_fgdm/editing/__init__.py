@@ -72,6 +72,18 @@ text        text, at, size, value?, font?, rotate?, id?    sketch: writes; ``at`
                                                            ``font`` a font file in ComfyUI's input folder (without: Pillow's own)
 ==========  =============================================  ==============================================================
 
+Pose maps ("variable": "pose") hold people, each with the joints of ``maps.pose.JOINTS``. They have transform (a flip exchanges left and
+right), duplicate and delete, and:
+
+==========  =============================================  ==============================================================
+operation   keys (? may be left out)                       what it does
+==========  =============================================  ==============================================================
+lift        id, at                                         names the person, of those without a name, whose nearest joint is nearest to the point
+add         id, at, size                                   a person who stands; ``at`` is the middle, ``size`` the height in pixels
+joint       target, joint, to, follow?                     puts a joint there; follow true: what hangs on it comes along
+hide        target, joint                                  takes a joint away
+==========  =============================================  ==============================================================
+
 A class is its name in the palette, or its index. What is drawn becomes a layer in front; with an id it can be a target. An
 operation whose target is not there any more (its region was not found) is left out, as are those that need it in
 turn, and the report says so; the others go on. A recipe that is wrong in itself is refused as a whole: an unknown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..maps.palette_file import Palette
-from . import depth, sketch
+from ..maps.pose_bodies import Body
+from . import depth, pose, sketch
 from .keys import RecipeError, Scale
 from .recipe import Operation, Table, rescale
 from .regions import Gone
@@ -58,7 +60,9 @@ def edit_labels(
     return Edited(edited.values.astype(labels.dtype), edited.applied, edited.skipped, moved)
 
 
-TABLES: Mapping[str, Table] = {"segmentation": TABLE, "depth": depth.TABLE, "sketch": sketch.TABLE}
+TABLES: Mapping[str, Table] = {
+    "segmentation": TABLE, "depth": depth.TABLE, "sketch": sketch.TABLE, "pose": pose.TABLE
+}  # fmt: skip
 """Operations by variable."""
 
 
@@ -79,10 +83,57 @@ def edit_levels(
     return Edited(edited.values.astype(levels.dtype), edited.applied, edited.skipped, moved)
 
 
+@dataclass(frozen=True)
+class EditedPeople:
+    """bodies: the people of the edited map, in the order in which they are drawn. The rest as in ``Edited``."""
+
+    bodies: tuple[Body, ...]
+    applied: int
+    skipped: tuple[tuple[Operation, str], ...]
+    moved: tuple[dict, ...]
+
+    report = Edited.report
+
+
+def edit_people(
+    bodies: Sequence[Body],
+    operations: Sequence[Operation],
+    *,
+    scale: Scale = (1.0, 1.0),
+    tick: Callable[[int], None] | None = None,
+) -> EditedPeople:
+    """Apply operations of a pose recipe to the people of a map; see ``edit_labels``."""
+    crowd = pose.crowd(bodies)
+    skipped = perform(crowd, operations, pose.TABLE, scale, tick)
+    now = {one.id: one for one in crowd.people}
+    moved = tuple(
+        {"id": name, "from": _whole(first.origin), "to": _whole(now[name].box) if name in now else None}
+        for name, first in crowd.made.items()
+    )
+    return EditedPeople(tuple(one.joints for one in crowd.people), len(operations) - len(skipped), skipped, moved)
+
+
+def _whole(box: tuple[float, ...]) -> list[int]:
+    return [math.floor(edge + 0.5) for edge in box]
+
+
 def run(
     scene: Scene, operations: Sequence[Operation], table: Table, scale: Scale, tick: Callable[[int], None] | None
 ) -> Edited:
-    """Apply operations to a scene. What is not there is left out, with all that needs it."""
+    """Apply operations to a scene."""
+    skipped = perform(scene, operations, table, scale, tick)
+    moved = tuple(_fate(scene, name) for name in scene.made)
+    return Edited(scene.flat().copy(), len(operations) - len(skipped), skipped, moved)
+
+
+def perform(
+    scene: Scene | pose.Crowd,
+    operations: Sequence[Operation],
+    table: Table,
+    scale: Scale,
+    tick: Callable[[int], None] | None,
+) -> tuple[tuple[Operation, str], ...]:
+    """Do operations. What is not there is left out, with all that needs it: (operation, why) of those."""
     skipped = []
     for operation in operations:
         if tick is not None:
@@ -97,8 +148,7 @@ def run(
                 scene.gone[made] = f"{operation.where} could not be done"
         except RecipeError as error:
             raise RecipeError(f"recipe: {operation.where}: {error}.") from None
-    moved = tuple(_fate(scene, name) for name in scene.made)
-    return Edited(scene.flat().copy(), len(operations) - len(skipped), tuple(skipped), moved)
+    return tuple(skipped)
 
 
 def _fate(scene: Scene, name: str) -> dict:

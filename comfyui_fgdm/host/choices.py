@@ -7,7 +7,9 @@ from enum import Enum
 OF_THE_FACTOR = "of the factor"
 """In place of the name of a palette: that of the factor, COCO without one."""
 
-VARIABLES = ("segmentation", "depth", "sketch")
+DRAWN_ON = ("segmentation", "depth", "sketch")
+"""Kinds of maps that shapes can be drawn on."""
+VARIABLES = (*DRAWN_ON, "pose")
 """Kinds of maps that can be edited."""
 
 

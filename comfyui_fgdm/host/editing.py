@@ -48,12 +48,13 @@ class OpenMaps:
 @dataclass(frozen=True)
 class Outcome:
     """maps IMAGE, changed MASK (B, H, W): 1 where a pixel has another class than before; labels int64 (B, H, W); report: of each
-    map what was done, see ``Edited.report``."""
+    map what was done, see ``Edited.report``. unknown: what is said of the pixels that could not be read."""
 
     maps: torch.Tensor
     changed: torch.Tensor
     labels: torch.Tensor
     report: list[dict]
+    unknown: str = "are of no known colour"
 
     @property
     def summary(self) -> str:
@@ -62,7 +63,7 @@ class Outcome:
         share = sum(entry["changed"] for entry in self.report) / len(self.report)
         told = f"{100 * share:.1f} % of the pixels changed"
         unknown = max(entry["unknown"] for entry in self.report)
-        told += f"; {100 * unknown:.1f} % are of no known colour" if unknown >= 0.001 else ""
+        told += f"; {100 * unknown:.1f} % {self.unknown}" if unknown >= 0.001 else ""
         by_model = [entry["by_model"] for entry in self.report if "by_model" in entry]
         told += "; a language model read what the grammar does not" if any(one["sentences"] for one in by_model) else ""
         told += next(

@@ -12,9 +12,10 @@ import torch
 from ..editing import recipe
 from ..editing.applying import TABLES
 from ..editing.keys import RecipeError
+from ..maps import pose_reading
 from ..maps.palette_file import Palette
 from ..objects.words import ObjectQuery
-from . import indexed, value_editing
+from . import indexed, pose_editing, value_editing
 from .choices import WhenChanged
 from .editing import Outcome, check_objects, compared, edit, open_maps
 from .models.factor import Factor
@@ -52,7 +53,8 @@ def edit_maps(maps: torch.Tensor, given: EditInputs, tell: Callable[[dict], None
     ``editing``, and if the map has changed since and ``when_changed`` is ASK. NotAMapError for pictures that are no maps.
     """
     variable = _variable(given)
-    task = _of_levels(maps, given, variable) if variable in value_editing.EDITED else _of_classes(maps, given)
+    opens = {"pose": _of_people, **dict.fromkeys(value_editing.EDITED, _of_levels)}
+    task = opens.get(variable, _of_classes)(maps, given, variable)
     try:
         envelope = recipe.read(given.recipe)
         outcome = task.apply(envelope, task.operations(envelope, given.when_changed))
@@ -111,26 +113,59 @@ def _ignored(envelope: recipe.Envelope, mark: recipe.MapMark, when_changed: When
     return not fits and when_changed is WhenChanged.IGNORE
 
 
-def _of_levels(maps: torch.Tensor, given: EditInputs, variable: str) -> _Task:
-    """Maps without classes."""
+_WITHOUT_CLASSES = {"second": None, "classes": [], "void": None, "objects": None, "unknown": 0.0}
+
+
+def _refuse_classes(given: EditInputs, variable: str) -> None:
     if given.objects is not None:
         raise ValueError(f"objects: {variable} maps have no classes, so no objects can be counted; disconnect it.")
     if given.second is not None:
         raise ValueError(f"second: nothing can be taken from a second map into {variable} maps; disconnect it.")
-    levels = value_editing.read(maps, variable)
-    mark = recipe.mark(levels[0], variable=variable)
-    nothing = {"second": None, "classes": [], "void": None, "objects": None, "unknown": 0.0}
+
+
+def _of_people(maps: torch.Tensor, given: EditInputs, variable: str) -> _Task:
+    """Pose maps. The editor shows the people that were read, over the map itself if there is no other picture."""
+    _refuse_classes(given, variable)
+    crowds = pose_editing.read(maps)
+    first = crowds[0]
+    mark = recipe.mark(_bytes(maps), variable=variable)
+    known = {
+        "classes": [
+            [k, name, "#{:02x}{:02x}{:02x}".format(*rgb), False]
+            for k, (name, rgb) in enumerate(zip(pose_reading.NAMES, pose_reading.INDICES, strict=True))
+        ],
+        "people": [list(body) for body in first.bodies],
+        "bold": first.bold,
+        "bright": first.bright,
+        "unknown": round(first.unread, 6),
+    }
+    shown = maps if given.picture is None else given.picture
+    entry = _entry(pose_editing.drawn(first, maps), mark, variable, shown) | _WITHOUT_CLASSES | known
     return _Task(
         variable,
         mark,
-        _entry(levels[0], mark, variable, given.picture) | nothing,
+        entry,
+        lambda envelope, operations: pose_editing.edit(maps, crowds, operations, envelope.scale(mark)),
+        lambda outcome: {"map": asdict(mark), "maps": outcome.report},
+    )
+
+
+def _of_levels(maps: torch.Tensor, given: EditInputs, variable: str) -> _Task:
+    """Depth maps and sketches."""
+    _refuse_classes(given, variable)
+    levels = value_editing.read(maps, variable)
+    mark = recipe.mark(levels[0], variable=variable)
+    return _Task(
+        variable,
+        mark,
+        _entry(levels[0], mark, variable, given.picture) | _WITHOUT_CLASSES,
         lambda envelope, operations: value_editing.edit(maps, levels, operations, variable, envelope.scale(mark)),
         lambda outcome: {"map": asdict(mark), "maps": outcome.report},
     )
 
 
-def _of_classes(maps: torch.Tensor, given: EditInputs) -> _Task:
-    """Segmentation maps."""
+def _of_classes(maps: torch.Tensor, given: EditInputs, variable: str) -> _Task:
+    """Segmentation maps, and what else has classes."""
     opened = open_maps(maps, given.factor, given.palette)
     check_objects(given.objects, opened)
     second = None if given.second is None else opened.another(given.second, "second")

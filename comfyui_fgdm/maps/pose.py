@@ -45,7 +45,7 @@ SIZES = (BODY, BODY + 2 * HAND, BODY + 2 * HAND + 68, BODY + 2 * HAND + 70)
 """Points a person may have: body; with left and right hand; with a face of 68 or 70 points as well."""
 
 _BODY_OF_COCO = (0, None, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)  # None: the neck, which COCO lacks
-_MIRRORED_BODY = (0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16)
+MIRRORED = (0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16)
 _FAR = 10.0  # a point more than so many pictures away is a mistake of its detector
 
 
@@ -55,13 +55,15 @@ class Poses:
 
     points: float [B, P, K, 3], K one of ``SIZES``: x and y as fractions of width and height (y down), and a
     confidence; a point is drawn if its confidence is above 0. Pad pictures of fewer people with zeros.
-    bold: how many times thicker than the annotator's its lines are, for pictures too small to show those.
+    bold: how many times thicker than the annotator's its lines are, for pictures too small to show those. bright: limbs are
+    in their full colours, as ComfyUI's SDPose Draw Keypoints has them.
     """
 
     points: torch.Tensor
     height: int
     width: int
     bold: float = 1.0
+    bright: bool = False
 
     def __post_init__(self) -> None:
         p = self.points
@@ -89,7 +91,7 @@ def _mirrored_face(points: int) -> list[int]:
 def flip(poses: Poses) -> Poses:
     """The same people in a mirror: x turns round, and what was the left arm, eye or hand is the right one."""
     count = poses.points.shape[2]
-    order = list(_MIRRORED_BODY)
+    order = list(MIRRORED)
     if count > BODY:
         left, right, face = BODY, BODY + HAND, BODY + 2 * HAND
         order += [*range(right, face), *range(left, right), *(face + k for k in _mirrored_face(count - face))]
@@ -119,19 +121,29 @@ def _require(points: torch.Tensor, count: int) -> None:
         raise MapError(f"expected keypoints as float [..., {count}, 3], got {points.dtype} {tuple(points.shape)}")
 
 
+def radius_of(height: int, width: int, bold: float = 1.0) -> float:
+    """Of a joint's disc, in pixels, and half the width of a limb; of hands and faces it is a part."""
+    return max(4 * (bold * min(height, width) / 512), 0.5)
+
+
+def dim(colour: tuple[int, ...]) -> tuple[int, ...]:
+    """A limb's colour at 60 %."""
+    return tuple(level * 3 // 5 for level in colour)
+
+
 def draw(poses: Poses) -> torch.Tensor:
     """Pictures float32 [B, H, W, 3] in 0..1, in whole 8-bit levels."""
-    scale = poses.bold * min(poses.height, poses.width) / 512
+    scale, radius = poses.bold * min(poses.height, poses.width) / 512, radius_of(poses.height, poses.width, poses.bold)
     pictures = []
     for people in poses.points.detach().double().cpu():
         canvas = _Canvas(poses.height, poses.width)
         spots = [[_spot(p, poses) for p in person] for person in people.tolist()]
         for (a, b), colour in zip(LIMBS, COLOURS):
             for person in spots:
-                canvas.limb(person[a], person[b], max(4 * scale, 0.5), tuple(level * 3 // 5 for level in colour))
+                canvas.limb(person[a], person[b], radius, colour if poses.bright else dim(colour))
         for joint, colour in enumerate(COLOURS):
             for person in spots:
-                canvas.disc(person[joint], max(4 * scale, 0.5), colour)
+                canvas.disc(person[joint], radius, colour)
         for person in spots:
             _draw_details(canvas, person[BODY:], scale)
         pictures.append(canvas.levels)
@@ -178,10 +190,11 @@ class _Canvas:
         """The ellipse with ``a`` and ``b`` as the ends of one axis and ``radius`` as half the other."""
         if a is None or b is None:
             return
-        half, cx, cy = math.dist(a, b) / 2, (a[0] + b[0]) / 2, (a[1] + b[1]) / 2
+        dx, dy = b[0] - a[0], b[1] - a[1]
+        half, cx, cy = math.sqrt(dx * dx + dy * dy) / 2, (a[0] + b[0]) / 2, (a[1] + b[1]) / 2
         if half == 0:
             return
-        ux, uy = (b[0] - a[0]) / (2 * half), (b[1] - a[1]) / (2 * half)
+        ux, uy = dx / (2 * half), dy / (2 * half)
 
         def inside(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
             along, across = (x - cx) * ux + (y - cy) * uy, (y - cy) * ux - (x - cx) * uy

@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+import torch
 from PIL import Image
 
 from comfyui_fgdm.editing import recipe
-from comfyui_fgdm.editing.applying import TABLES, edit_labels, edit_levels
+from comfyui_fgdm.editing.applying import TABLES, edit_labels, edit_levels, edit_people
+from comfyui_fgdm.editing.pose import STANDING
+from comfyui_fgdm.maps import pose_reading
 from comfyui_fgdm.maps.palettes import COCO
+from comfyui_fgdm.maps.pose import JOINTS
 from tools import frontend
 from tools.server import Server
 
@@ -238,29 +243,31 @@ def test_long_recipes_and_subgraphs(page: Any, renderer: str, live_server: Serve
     assert np.array_equal(got, of_python(scene(), long, other()))
 
 
-# An Edit Map for a depth map and one for a sketch, with no factor that says so. Gives their ids.
+# An Edit Map for a depth map, one for a sketch and one for a pose map, with no factor that says so. Gives their ids.
 # Their ids are new: a page remembers values and pictures of the nodes of a graph that was cleared.
 LEVELS = """(images) => images.map((image, k) => {
   app.graph.last_node_id = Math.max(app.graph.last_node_id, 100)
   const [source, edit] = ['LoadImage', 'FGDM_EditMap'].map((type) => LiteGraph.createNode(type))
   for (const [node, x] of [[source, 40], [edit, 400]]) {
     app.graph.add(node)
-    node.pos = [x, 60 + 460 * k]
+    node.pos = [x + 760 * (k >> 1), 60 + 460 * (k % 2)]
   }
   source.widgets.find((widget) => widget.name === 'image').value = image
-  edit.widgets.find((widget) => widget.name === 'variable').value = ['depth', 'sketch'][k]
+  edit.widgets.find((widget) => widget.name === 'variable').value = ['depth', 'sketch', 'pose'][k]
   source.connect(0, edit, edit.findInputSlot('map'))
   app.canvas.ds.reset()
   return edit.id
 })"""
 
 
-def test_depth_maps_and_sketches_are_edited_on_their_nodes(page: Any, renderer: str, live_server: Server) -> None:
+def test_depth_maps_sketches_and_poses_are_edited_on_their_nodes(page: Any, renderer: str, live_server: Server) -> None:
     y, x = np.mgrid[:96, :128]
     depth = np.where((x - 40) ** 2 + (y - 50) ** 2 < 400, 180, y).astype(np.uint8)
     sketch = np.where(abs(x - y) < 2, 255, 0).astype(np.uint8)
-    names = [f"{renderer}_depth.png", f"{renderer}_sketch.png"]
-    for name, levels in zip(names, (depth, sketch)):
+    body = tuple((64.5 + dx * 0.08, 48.5 + dy * 0.08) for dx, dy in STANDING)
+    figures = (pose_reading.PeopleRead((body,), 2.0).draw(96, 128) * 255).round().byte().numpy()
+    names = [f"{renderer}_{variable}.png" for variable in ("depth", "sketch", "pose")]
+    for name, levels in zip(names, (depth, sketch, figures)):
         # In colours: core reads files of grey levels by a way that is a level off here and there.
         Image.fromarray(levels).convert("RGB").save(Path(live_server.base) / "input" / name)
     nodes = page.evaluate(LEVELS, names)
@@ -285,16 +292,30 @@ def test_depth_maps_and_sketches_are_edited_on_their_nodes(page: Any, renderer: 
     dialog.locator('[data-action="done"]').click()
     dialog.wait_for(state="detached")
 
+    dialog = open_editor(page, nodes[2])
+    (wx, wy), wrist = body[JOINTS.index("left wrist")], JOINTS.index("left wrist")
+    drag(page, (wx - 0.5, wy - 0.5), (wx + 19.5, wy - 30.5))
+    page.keyboard.press("a")
+    drag(page, (20, 10), (22, 80))
+    dialog.locator('[data-action="done"]').click()
+    dialog.wait_for(state="detached")
+
     texts = [page.evaluate(VALUE, node) for node in nodes]
     made = [json.loads(text) for text in texts]
-    assert [one["variable"] for one in made] == ["depth", "sketch"]
+    assert [one["variable"] for one in made] == ["depth", "sketch", "pose"]
     assert [one["op"] for one in made[0]["operations"]] == ["lift", "shift", "transform"]
     assert [one["op"] for one in made[1]["operations"]] == ["stroke", "text"]
+    assert [one["op"] for one in made[2]["operations"]] == ["lift", "joint", "add"]
     saved = page.evaluate("JSON.parse(JSON.stringify(app.graph.serialize()))")
     frontend.show(page, saved, "levels")
     assert [page.evaluate(VALUE, node) for node in nodes] == texts
     assert (ran := frontend.run(page)) == "success", ran
-    for node, levels, one in zip(nodes, (depth, sketch), made):
+    read = pose_reading.read(torch.from_numpy(figures).float() / 255)
+    people = edit_people(read.bodies, recipe.check(made[2]["operations"], TABLES["pose"]))
+    assert len(people.bodies) == 2
+    assert people.bodies[0][wrist] == pytest.approx((wx + 20, wy - 30), abs=1)
+    assert np.array_equal(result(page, live_server, nodes[2]), pose_reading.indices(read.draw(96, 128, people.bodies)))
+    for node, levels, one in zip(nodes[:2], (depth, sketch), made):
         operations = recipe.check(one["operations"], TABLES[one["variable"]])
         want = edit_levels(levels, operations, one["variable"])
         assert not want.skipped

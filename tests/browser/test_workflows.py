@@ -16,7 +16,10 @@ FILES = templates()
 WORKFLOWS = sorted(name for name in FILES if runs_as_shipped(name))
 MAIN = "fgdm_best_of_10"
 SHOWING = {"SaveImage", "PreviewImage", "MaskPreview", "FGDM_SampleMaps", "FGDM_BestOfN", "FGDM_TrainFactor"}
-OTHER_SIZES = {"fgdm_maps_of_pictures": "1036 x 256"}  # of saved pictures; this one saves a grid of four
+OTHER_SIZES = {
+    "fgdm_maps_of_pictures": "1036 x 256",
+    "fgdm_pose": "512 x 512",
+}  # of saved pictures; the first is a grid of four
 
 # Sizes "width x height" of the pictures a node shows: in the page in Nodes 2.0, drawn by the node itself on the classic canvas.
 SHOWN = """([type, vue]) => app.graph.nodes.filter((node) => node.type === type).flatMap((node) => {

@@ -92,3 +92,82 @@ def test_normals_follow_an_edited_depth_map_and_stay_elsewhere(comfy_host):
     for wrong, why in (({"normal": given}, "changed: normal is"), (low, "20 x 7 pixels, and depth 20 x 8")):
         with pytest.raises(ValueError, match=why):
             comfy_host.call("FGDM_NormalsFromDepth", depth=edited, relief=1.0, **wrong)
+
+
+def test_people_on_pose_maps_are_read_edited_and_drawn_anew(comfy_host):
+    """Maps that a recipe does nothing to pass to the bit; what is no figure is told, and not drawn again."""
+    reading = comfy_host.engine("comfyui_fgdm.maps.pose_reading")
+    standing = comfy_host.engine("comfyui_fgdm.editing.pose").STANDING
+    body = tuple((128 + dx / 5, 128 + dy / 5) for dx, dy in standing)
+    other = tuple((60 + dx / 5, 128 + dy / 5) for dx, dy in standing)
+    maps = reading.PeopleRead((other, body)).draw(256, 256)[None].repeat(2, 1, 1, 1)
+    x, y = (int(one) for one in body[7])
+    maps[1, y + 6 : y + 10, x - 3 : x + 3] = maps[1, 5:15, 5:15] = (
+        1.0  # a hand below the left wrist; something far away
+    )
+    wrist = {"op": "joint", "target": "a", "joint": "left wrist", "to": [200, 40]}
+    text = json.dumps(
+        {"version": 1, "variable": "pose", "operations": [{"op": "lift", "id": "a", "at": [128, 128]}, wrist]}
+    )
+    edited, changed, report = edit(comfy_host, maps, text)
+    assert (edited[:, 40, 200] * 255).round().tolist() == [[0, 255, 85]] * 2
+    assert torch.equal(changed > 0, (edited != maps).any(-1)) and not changed[:, :, :130].any()
+    assert torch.equal(edited[1, 5:15, 5:15], maps[1, 5:15, 5:15]), "what is not beside the wrist stays"
+    assert not edited[1, y + 6 : y + 10, x - 3 : x + 3].any(), "the hand was beside it"
+    told = json.loads(report)["maps"]
+    assert [one["people"] for one in told] == [[2, 2], [2, 2]] and told[0]["unknown"] == 0 < told[1]["unknown"] < 1e-3
+    same = edit(comfy_host, maps, "", variable="pose")[0]
+    assert torch.equal(same, maps)
+    nobody = torch.rand(1, 32, 32, 3) * 0.05
+    assert torch.equal(edit(comfy_host, nobody, text)[0], nobody), "nobody is there to be lifted"
+
+    editing = comfy_host.engine("comfyui_fgdm.host.map_editor")
+    entry = editing.edit_maps(maps, editing.EditInputs(variable="pose")).entry
+    assert (entry["variable"], entry["palette"], entry["bold"], len(entry["people"][0])) == ("pose", None, 1.0, 18)
+    assert entry["picture"] is not None and entry["classes"][0] == [0, "background", "#000000", False]
+    assert entry["people"][1][4] == pytest.approx(body[4], abs=0.5)
+    with pytest.raises(ValueError, match="objects: pose maps have no classes"):
+        editing.edit_maps(maps, editing.EditInputs(variable="pose", objects=object()))
+    with pytest.raises(ValueError, match="it is for pose maps, and these are depth maps"):
+        editing.edit_maps(maps, editing.EditInputs(text, variable="depth"))
+    other = json.dumps({**json.loads(text), "map": json.loads(report)["map"]})
+    with pytest.raises(ValueError, match="the map is not the one"):
+        edit(comfy_host, maps.flip(2), other)
+
+
+@pytest.mark.parametrize("hands", [False, True])
+@pytest.mark.parametrize("side", [512, 768])
+def test_maps_that_the_host_draws_are_read(comfy_host, hands, side):
+    """By core's SDPose Draw Keypoints, which draws limbs as bright as joints, with hands and faces or without."""
+    reading = comfy_host.engine("comfyui_fgdm.maps.pose_reading")
+    standing = comfy_host.engine("comfyui_fgdm.editing.pose").STANDING
+    bodies = [
+        [(x + dx * h / 1000, side / 2 + dy * h / 1000) for dx, dy in standing] for x, h in ((150, 400), (370, 450))
+    ]
+    rng = np.random.default_rng(0)
+
+    def flat(points):
+        return [float(one) for x, y in points for one in (x, y, 1.0)]
+
+    people = [
+        {
+            "pose_keypoints_2d": flat(body),
+            "face_keypoints_2d": flat(body[0] + rng.normal(0, 8, (70, 2))),
+            "hand_left_keypoints_2d": flat(np.array(body[7]) + [5, 20] + rng.normal(0, 8, (21, 2))),
+            "hand_right_keypoints_2d": flat(np.array(body[4]) + [-5, 20] + rng.normal(0, 8, (21, 2))),
+        }
+        for body in bodies
+    ]
+    frame = {"canvas_width": side, "canvas_height": side, "people": people}
+    (picture,) = comfy_host.call(
+        "SDPoseDrawKeypoints", keypoints=[frame], draw_body=True, draw_hands=hands, draw_face=hands, draw_feet=False,
+        stick_width=4, face_point_size=3, score_threshold=0.3, draw_head=True,
+    )  # fmt: skip
+    read = reading.read(picture[0])
+    assert (len(read.bodies), read.bright) == (2, True)
+    assert read.bold * side / 128 == pytest.approx(4, abs=0.8)
+    assert (read.unread > 1e-3) == hands
+    limbs = range(2, 14)  # those of arms and legs; points of a face lie over eyes and nose
+    off = [np.hypot(*np.subtract(got[k], body[k])) for got, body in zip(read.bodies, bodies) for k in limbs if got[k]]
+    assert len(off) >= (22 if hands else 24), "hands lie over wrists"
+    assert max(off) < 7 and np.median(off) < 1, "a shoulder is as bright as the arm that begins there"

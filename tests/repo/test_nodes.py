@@ -73,7 +73,7 @@ def test_locale_has_every_node_and_nothing_else(comfy_host: Any) -> None:
 
 
 NO_WORKFLOW = {
-    *("FGDM_LoadInversion", "FGDM_NormalsFromDepth"),
+    "FGDM_LoadInversion",
     *("FGDM_TransformRegion", "FGDM_DeleteRegion", "FGDM_PasteRegion", "FGDM_ChangeClass", "FGDM_DrawOnMap"),
 }
 """They take what no template makes, such as an inversion that was saved, or are said in other words by those of a template; host tests run them."""

@@ -13,10 +13,11 @@ import pytest
 import torch
 
 from comfyui_fgdm.editing import recipe, sketch
-from comfyui_fgdm.editing.applying import TABLES, edit_labels, edit_levels
+from comfyui_fgdm.editing.applying import TABLES, edit_labels, edit_levels, edit_people
+from comfyui_fgdm.editing.pose import STANDING
 from comfyui_fgdm.editing.regions import Gone
 from comfyui_fgdm.editing.segmentation import TABLE
-from comfyui_fgdm.maps import palettes
+from comfyui_fgdm.maps import palettes, pose, pose_reading
 from comfyui_fgdm.objects import recall
 from comfyui_fgdm.objects.query import ObjectItem, ObjectQuery
 from tools import node
@@ -24,6 +25,7 @@ from tools import node
 HERE = Path(__file__).resolve().parent / "editor"
 SEEDS = 24
 SEEDS_OF_LEVELS = 10
+SEEDS_OF_PEOPLE = 16
 OPERATIONS = 24
 
 
@@ -294,6 +296,61 @@ def case_of_levels(seed: int) -> dict[str, Any]:
     }
 
 
+class PoseChooser(Chooser):
+    """Random operations on people."""
+
+    def operation(self, labels: np.ndarray) -> dict[str, Any]:
+        rng, made = self.rng, list(self.ids)
+        names = ["lift", "lift", "add"]
+        names += ["transform"] * 4 + ["joint"] * 6 + ["hide", "hide", "duplicate", "delete"] if made else []
+        name = str(rng.choice(names))
+        if name in ("lift", "add"):
+            more = {} if name == "lift" else {"size": round(float(rng.uniform(10, 90)), 1)}
+            return {"op": name, "id": self.new(), "at": self.point()} | more
+        found: dict[str, Any] = {"op": name, "target": str(rng.choice(made))}
+        if name == "transform":
+            found |= self.transform()
+        elif name == "duplicate":
+            found |= {"id": self.new(), "move": [7, -4]}
+        elif name in ("joint", "hide"):
+            found["joint"] = str(rng.choice(pose.JOINTS))
+            if name == "joint":
+                found |= {"to": self.point()} | ({"follow": bool(rng.integers(2))} if rng.random() < 0.6 else {})
+        return found
+
+
+def case_of_people(seed: int) -> dict[str, Any]:
+    """A random recipe on a random pose map, with what Python makes of it."""
+    rng = np.random.default_rng(2000 + seed)
+    height, width = map(int, rng.integers(60, 120, 2))
+    bodies = []
+    for _ in range(int(rng.integers(0, 4))):
+        size, (x, y) = rng.uniform(40, 90), rng.uniform(0, 1, 2) * (width, height)
+        shaken = [(x + (dx * size) / 1000 + rng.normal(), y + (dy * size) / 1000) for dx, dy in STANDING]
+        bodies.append(tuple(None if rng.random() < 0.1 else (float(a), float(b)) for a, b in shaken))
+    people = pose_reading.PeopleRead(tuple(bodies), float(rng.choice([0.5, 1.0, 2.0, 3.25])), bright=seed % 4 == 0)
+    chooser = PoseChooser(rng, None, (height, width), np.zeros((height, width)))
+    operations = [chooser.operation(chooser.second) for _ in range(OPERATIONS)]
+    made_on = (width, height) if seed % 3 else (int(rng.integers(60, 120)), int(rng.integers(60, 120)))
+    scale = (width / made_on[0], height / made_on[1])
+    edited = edit_people(bodies, recipe.check(operations, TABLES["pose"]), scale=scale)
+    return {
+        "variable": "pose",
+        "map": as_json(pose_reading.indices(people.draw(height, width))),
+        "second": None,
+        "classes": [],
+        "people": bodies,
+        "bold": people.bold,
+        "bright": people.bright,
+        "operations": operations,
+        "madeOn": {"width": made_on[0], "height": made_on[1]},
+        "want": pose_reading.indices(people.draw(height, width, edited.bodies)).ravel().tolist(),
+        "skipped": [one.index for one, _ in edited.skipped],
+        "wanted": [],
+        "present": [],
+    }
+
+
 def test_the_engine_by_itself(node_program: str) -> None:
     result = run(node_program, "--test", "engine.test.mjs")
     assert result.returncode == 0, result.stdout[-6000:]
@@ -305,7 +362,10 @@ def test_random_recipes_give_the_same_labels(node_program: str) -> None:
     assert done > 0.8 * SEEDS * OPERATIONS, "most operations have to find what they are about"
     levels = [case_of_levels(seed) for seed in range(SEEDS_OF_LEVELS)]
     assert sum(len(one["operations"]) - len(one["skipped"]) for one in levels) > 0.7 * SEEDS_OF_LEVELS * OPERATIONS
-    cases += levels
+    people = [case_of_people(seed) for seed in range(SEEDS_OF_PEOPLE)]
+    assert sum(len(one["operations"]) - len(one["skipped"]) for one in people) > 0.6 * SEEDS_OF_PEOPLE * OPERATIONS
+    assert sum(any(one["want"]) for one in people) > 0.8 * SEEDS_OF_PEOPLE
+    cases += levels + people
     result = run(node_program, "parity.mjs", text=json.dumps(cases))
     assert result.returncode == 0, result.stderr[-3000:]
     assert json.loads(result.stdout) == []

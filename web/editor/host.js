@@ -162,8 +162,8 @@ function* allNodes(graph) {
   }
 }
 
-/** The classes of a map that a node put out; levels of a depth map or sketch. */
-const classesOf = ({ variable, classes }) => (variable === 'segmentation' ? classes : greys())
+/** The classes of a map that a node put out; levels of a depth map or sketch, which have none. */
+const classesOf = ({ classes }) => (classes.length ? classes : greys())
 
 /** The objects of the prompt as [[name, [class, ...classes that count as it]], ...]. */
 function wanted({ objects, classes }) {
@@ -245,7 +245,7 @@ class NodeEditor {
         return tell('info', t('title'), t('run_first'))
       }
       const { entry } = this
-      const { variable, sha256, width, height, palette } = entry
+      const { variable, sha256, width, height, palette, people, bold, bright } = entry
       const operations = operationsOn(this.recipe, { variable, sha256, width, height, palette })
       const letters = lettersFor(entry)
       const [{ Editor }, map, second, picture, pictures] = await Promise.all([
@@ -254,7 +254,7 @@ class NodeEditor {
       ])
       const source = {
         variable, map, second, picture, pictures, classes: classesOf(entry), nothing: entry.void ?? 0, objects: wanted(entry),
-        mark: { sha256, width, height, palette }, letters, fonts, addFont: (file) => store(file, false)
+        people, bold, bright, mark: { sha256, width, height, palette }, letters, fonts, addFont: (file) => store(file, false)
       }
       release = holdUndo()
       const editor = new Editor({

@@ -2,6 +2,7 @@
 
 import { intersection, union, whole } from './boxes.mjs'
 import { paint } from './layers.mjs'
+import { paintPeople } from './pose.mjs'
 
 /** Paint a state into `out` Int16Array [height * width] of its map within a box; returns the box that was painted. */
 export function flatten(state, box, out) {
@@ -12,6 +13,10 @@ export function flatten(state, box, out) {
   for (let row = window[1]; row < window[3]; row++) {
     const line = row * width
     out.set(ground.subarray(line + window[0], line + window[2]), line + window[0])
+  }
+  if (state.variable === 'pose') {
+    paintPeople(state, window, out)
+    return window
   }
   const view = out.subarray(window[1] * width + window[0])
   for (const layer of state.layers) paint(layer, view, window, width)
@@ -59,7 +64,7 @@ export function sizeOf(states) {
   let before = []
   for (const { ground, layers } of states) {
     count(ground.data)
-    layers.forEach((layer, i) => layer === before[i] || count(layer.labels)) // most are those of the state before
+    layers.forEach((layer, i) => layer === before[i] || !layer.labels || count(layer.labels)) // most are those of the state before
     before = layers
   }
   return bytes

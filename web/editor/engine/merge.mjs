@@ -1,4 +1,4 @@
-// Successive transforms, or shifts, of one object as one operation: a recipe says where an object went, not by which way.
+// Successive transforms, or shifts, of one object, or ways of one joint, as one operation: a recipe says where an object went, not by which way.
 
 const round = (value) => Math.round(value * 1e6) / 1e6
 const FURTHEST_SHIFT = 255
@@ -10,7 +10,7 @@ const onlyMoves = ({ flip, scale, rotate }) => flip === undefined && scale === u
  *
  * A transform is flip, scale, turn about the centre, and a move, which leaves the centre of the layer its centre. So a flip
  * or a scale of one axis can follow a scale, and join it, but not a turn; a turn or an even scale can follow anything.
- * Shifts nearer and farther add up, so that what went beyond the nearest level comes back as it was.
+ * A joint is where it was put last. Shifts nearer and farther add up, so that what went beyond the nearest level comes back as it was.
  */
 export function mergeInto(first, next) {
   if (first.op === 'shift' && next.op === 'shift' && first.target === next.target) {
@@ -18,6 +18,8 @@ export function mergeInto(first, next) {
     if (Math.abs(by) > FURTHEST_SHIFT) return undefined
     return by ? { ...first, by } : null
   }
+  const oneJoint = first.op === 'joint' && next.op === 'joint' && first.target === next.target && first.joint === next.joint
+  if (oneJoint && Boolean(first.follow) === Boolean(next.follow)) return next
   if (first.op !== 'transform' || next.op !== 'transform' || first.target !== next.target) return undefined
   const [a, b] = [pairOf(first.scale), pairOf(next.scale)]
   const freely = onlyMoves(first) || onlyMoves(next)

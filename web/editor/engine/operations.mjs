@@ -1,14 +1,21 @@
 // All operations, by the kind of map, and doing one.
 
 import { fromShape } from './layers.mjs'
+import { personLifted, POSE, withPeople } from './pose.mjs'
 import { Gone } from './regions.mjs'
 import { SEGMENTATION, taken as takenOfClasses } from './segmentation.mjs'
-import { RecipeError } from './state.mjs'
+import { RecipeError, start as withoutPeople } from './state.mjs'
 import { DEPTH, SKETCH, takenOfLevels } from './values.mjs'
 
-export { RecipeError, start } from './state.mjs'
+export { RecipeError } from './state.mjs'
 
-const TABLES = { segmentation: SEGMENTATION, depth: DEPTH, sketch: SKETCH }
+const TABLES = { segmentation: SEGMENTATION, depth: DEPTH, sketch: SKETCH, pose: POSE }
+
+/** The state of a map to which nothing has been done; see `start` in state.mjs. */
+export function start(given, second, palette, pictures) {
+  const state = withoutPeople(given, second, palette, pictures)
+  return state.variable === 'pose' ? withPeople(state, palette) : state
+}
 
 /** Names of the operations on maps of a kind. */
 export const known = (variable) => Object.keys(TABLES[variable] ?? {})
@@ -29,6 +36,7 @@ export function apply(state, operation) {
 
 /** The layer that a lift would make, or null if there is nothing to be taken. */
 export function lifted(state, lift) {
+  if (state.variable === 'pose') return personLifted(state, lift)
   try {
     const shape = state.variable === 'segmentation' ? takenOfClasses(state, lift) : takenOfLevels(state, lift)
     return fromShape(lift.id, shape, state.ground)

@@ -5,7 +5,7 @@ import { known, RecipeError } from './operations.mjs'
 const VERSION = 1
 const POINT_KEYS = {
   lift: ['at', 'within'], paste: ['to'], fill: ['at'], stroke: ['points'], line: ['points'], polygon: ['points'], erase: ['points'],
-  gradient: ['from', 'to', 'within'], text: ['at']
+  gradient: ['from', 'to', 'within'], text: ['at'], add: ['at'], joint: ['to']
 }
 
 /**

@@ -1,9 +1,10 @@
 // What a map is at a moment of its recipe, and what the operations of all kinds of maps are made of. An operation takes a state
 // and gives another one; what does not change is shared, so that a state costs what its last operation changed.
 //
-// A state: variable ("segmentation", "depth", "sketch"), given, second {width, height, data}, ground (the same, with a trail of
+// A state: variable ("segmentation", "depth", "sketch", "pose"), given, second {width, height, data}, ground (the same, with a trail of
 // where it differs from earlier grounds), layers (back to front), gone (id -> why it is not there any more), and what is known
-// of the palette. Of depth maps and sketches the labels are levels, 0 to 255.
+// of the palette. Of depth maps and sketches the labels are levels, 0 to 255. On pose maps the layers are people (see pose.mjs) over a
+// ground of background, which `start` of operations.mjs puts there.
 
 import { union } from './boxes.mjs'
 import { about, fromShape, layer, merged, NOTHING, then } from './layers.mjs'
@@ -19,7 +20,7 @@ export class RecipeError extends Error {}
  *
  * palette: {variable, classes: [[index, name, colour, isThing], ...], nothing: index of the class for "no class", letters: Map of
  * what `lettersKey` gives -> {width, height, data: how much of each pixel is covered, 0 to 255}, or null for letters that
- * show nothing}; pictures: Map of the name of a PNG of class indices -> {width, height, data}, for the operation paint.
+ * show nothing, people, bold, bright: of a pose map, the joints of each person and how they are drawn}; pictures: Map of the name of a PNG of class indices -> {width, height, data}, for the operation paint.
  */
 export function start(given, second, palette, pictures = new Map()) {
   const { variable = 'segmentation', classes, letters = new Map() } = palette

@@ -10,6 +10,7 @@ import { KINDS } from './kinds.mjs'
 import { levelPanel, shiftPanel } from './levels.mjs'
 import { Model, oddly } from './model.mjs'
 import * as panels from './panels.mjs'
+import { PeopleModel, peoplePanel, PeopleTool, PersonTool } from './people.mjs'
 import { LassoTool, SelectTool } from './select.mjs'
 import { styled } from './style.mjs'
 import { speaker } from './texts.mjs'
@@ -26,24 +27,25 @@ export class Editor {
   /**
    * source: {variable, map, second, picture, classes, nothing, objects, mark, pictures}: kind of map, labels, an image or null
    * under the map, [[index, name, colour, isThing], ...], [[name, [class, ...]], ...] or null, and the fingerprint of the map.
-   * Depth maps and sketches need no classes; sketches need letters (`Letters`, those of the recipe loaded) and fonts, see `textPanel`.
+   * Pose maps: the joints of their people and how bold they are drawn. Depth maps and sketches need no classes; sketches need letters (`Letters`, those of the recipe loaded) and fonts, see `textPanel`.
    * recipe: text. commit(recipe text, session): is called when the user is done; may throw. closed(): at the end.
    */
   constructor({ source, recipe = '', words = {}, commit, closed = () => {} }) {
     const { variable = 'segmentation' } = source
     this.variable = variable
     this.kind = KINDS[variable]
-    this.source = source = { ...source, variable, classes: this.kind.key === 'class' ? source.classes : greys() }
+    this.source = source = { ...source, variable, classes: this.kind.start === undefined ? source.classes : greys() }
     const say = speaker(words)
     this.t = (key, values) => say(this.kind.words[key] ?? key, values)
     this.commit = commit
     this.closed = closed
     this.table = colourTable(source.classes)
     const problem = this.#begin(recipe)
-    this.model = new Model(this.session, source.classes, source.letters)
+    this.model = new (this.kind.key === 'people' ? PeopleModel : Model)(this.session, source.classes, source.letters)
     this.view = new View(this.session, this.table, source.picture, (context, view) => {
       this.tool.paint(context, view)
     }, this.signal)
+    this.view.setOpacity(this.kind.opacity ?? 1)
     this.tools = this.#tools()
     this.#build(problem)
   }
@@ -83,7 +85,8 @@ export class Editor {
       brush: new BrushTool(model, view), eraser: new BrushTool(model, view, this.variable === 'sketch' ? 'nothing' : 'given'),
       restore: new BrushTool(model, view, 'given'), fill: new FillTool(model, view), gradient: new GradientTool(model, view),
       text: new TextTool(model, view), line: new DragTool(model, view, 'line'), rectangle: new DragTool(model, view, 'rectangle'),
-      ellipse: new DragTool(model, view, 'ellipse'), polygon: new PolygonTool(model, view), pick: new PickTool(model, view)
+      ellipse: new DragTool(model, view, 'ellipse'), polygon: new PolygonTool(model, view), pick: new PickTool(model, view),
+      people: new PeopleTool(model, view), person: new PersonTool(model, view)
     }
   }
 
@@ -100,7 +103,7 @@ export class Editor {
     this.doneButton = button('done', () => this.done(), { class: 'fgdm-main', title: 'Ctrl+Enter' })
     this.sizeInput = h('input', { type: 'range', min: 1, max: 255, step: 2, 'aria-label': t('size'), oninput: () => model.set({ size: Number(this.sizeInput.value) }) })
     this.sizeText = h('output', {})
-    const opacity = h('input', { type: 'range', min: 0, max: 100, value: 100, 'aria-label': t('map_opacity'), oninput: () => view.setOpacity(opacity.value / 100) })
+    const opacity = h('input', { type: 'range', min: 0, max: 100, value: 100 * (this.kind.opacity ?? 1), 'aria-label': t('map_opacity'), oninput: () => view.setOpacity(opacity.value / 100) })
     this.hint = h('span', { class: 'fgdm-hint' })
     this.under = h('span', { class: 'fgdm-under' })
     this.banner = h('div', { class: 'fgdm-banner', role: 'alert' })
@@ -109,12 +112,12 @@ export class Editor {
     const { kind, source } = this
     this.texts = kind.tools.includes('text') ? textPanel(model, t, source) : null
     this.#panels = [
-      kind.key === 'class' ? panels.classPanel(model, t) : levelPanel(model, t),
+      { class: panels.classPanel, value: levelPanel, people: peoplePanel }[kind.key](model, t),
       ...(this.texts ? [this.texts] : []),
       ...(kind.tools.includes('gradient') ? [shiftPanel(model, t)] : []),
       ...(source.objects?.length ? [panels.objectsPanel(model, t, source.objects)] : []),
       panels.selectionPanel(model, t),
-      panels.layersPanel(model, t),
+      ...(kind.key === 'people' ? [] : [panels.layersPanel(model, t)]),
       ...(session.second ? [panels.secondPanel(model, t, this.table, () => this.#middle())] : []),
       panels.skippedPanel(model, t),
       panels.recipePanel(model, t, () => this.recipe, (text) => this.#use(text))
@@ -122,7 +125,7 @@ export class Editor {
     this.dialog = styled(h('dialog', { class: 'fgdm-editor', 'aria-label': t('title'), tabIndex: -1 },
       h('header', {}, h('strong', {}, t('title')), this.undoButton, this.redoButton,
         button('zoom_out', () => view.zoom(0.8)), button('fit', () => view.fit()), button('zoom_in', () => view.zoom(1.25)),
-        h('label', {}, t('size'), this.sizeInput, this.sizeText),
+        kind.key === 'people' ? null : h('label', {}, t('size'), this.sizeInput, this.sizeText),
         this.source.picture ? h('label', {}, t('map_opacity'), opacity) : null,
         h('span', { class: 'fgdm-space' }), button('shortcuts', () => this.toggleHelp()),
         button('cancel', () => this.close()), this.doneButton),
@@ -270,7 +273,7 @@ export class Editor {
   useTool(name) {
     this.cancelTool()
     if (name === 'pick' && this.model.tool !== 'pick') this.model.before = ['select', 'lasso'].includes(this.model.tool) ? 'brush' : this.model.tool
-    if (['brush', 'eraser', 'restore', 'lasso', 'text'].includes(name)) this.model.select(null)
+    if (['brush', 'eraser', 'restore', 'lasso', 'text', 'person'].includes(name)) this.model.select(null)
     this.model.set({ tool: name })
     if (name === 'text') this.texts.focus()
   }

@@ -2,10 +2,12 @@
 
 export const TOOL_KEYS = {
   select: 'V', lasso: 'L', brush: 'B', eraser: 'E', fill: 'F', line: 'N', rectangle: 'R', ellipse: 'O', polygon: 'P', pick: 'I',
-  gradient: 'G', restore: 'U', text: 'T'
+  gradient: 'G', restore: 'U', text: 'T', people: 'V', person: 'A'
 }
 
-/** [keys as shown, key of the text, test of the event, action(editor, event), kind of map if not all]. `ctrl` is Ctrl, or Command on a Mac. */
+const LAYERED = ['segmentation', 'depth', 'sketch']
+
+/** [keys as shown, key of the text, test of the event, action(editor, event), kinds of maps if not all]. `ctrl` is Ctrl, or Command on a Mac. */
 const COMMANDS = [
   ['Ctrl+Z', 'undo', (k, ctrl, shift) => ctrl && !shift && k === 'z', (editor) => editor.undo()],
   ['Ctrl+Shift+Z, Ctrl+Y', 'redo', (k, ctrl, shift) => ctrl && (k === 'y' || (shift && k === 'z')), (editor) => editor.redo()],
@@ -13,24 +15,24 @@ const COMMANDS = [
   ['Delete', 'delete', (k, ctrl) => !ctrl && (k === 'delete' || k === 'backspace'), ({ model }) => model.remove()],
   ['H', 'flip_horizontal', (k, ctrl, shift) => !ctrl && !shift && k === 'h', ({ model }) => model.flip('horizontal')],
   ['Shift+H', 'flip_vertical', (k, ctrl, shift) => !ctrl && shift && k === 'h', ({ model }) => model.flip('vertical')],
-  ['Page Up', 'forward', (k, _, shift) => !shift && k === 'pageup', ({ model }) => model.order('forward')],
-  ['Page Down', 'backward', (k, _, shift) => !shift && k === 'pagedown', ({ model }) => model.order('backward')],
-  ['Shift+Page Up', 'to_front', (k, _, shift) => shift && k === 'pageup', ({ model }) => model.order('front')],
-  ['Shift+Page Down', 'to_back', (k, _, shift) => shift && k === 'pagedown', ({ model }) => model.order('back')],
-  ['C', 'keys_reclass', (k, ctrl) => !ctrl && k === 'c', ({ model }) => model.reclass(), 'segmentation'],
-  ['.', 'nearer', (k, ctrl) => !ctrl && k === '.', ({ model }) => model.shift(8), 'depth'],
-  [',', 'farther', (k, ctrl) => !ctrl && k === ',', ({ model }) => model.shift(-8), 'depth'],
-  ['[ ]', 'smaller_larger', (k, ctrl) => !ctrl && (k === '[' || k === ']'), (editor, event) => editor.resizeBrush(event.key === '[' ? -1 : 1)],
+  ['Page Up', 'forward', (k, _, shift) => !shift && k === 'pageup', ({ model }) => model.order('forward'), LAYERED],
+  ['Page Down', 'backward', (k, _, shift) => !shift && k === 'pagedown', ({ model }) => model.order('backward'), LAYERED],
+  ['Shift+Page Up', 'to_front', (k, _, shift) => shift && k === 'pageup', ({ model }) => model.order('front'), LAYERED],
+  ['Shift+Page Down', 'to_back', (k, _, shift) => shift && k === 'pagedown', ({ model }) => model.order('back'), LAYERED],
+  ['C', 'keys_reclass', (k, ctrl) => !ctrl && k === 'c', ({ model }) => model.reclass(), ['segmentation']],
+  ['.', 'nearer', (k, ctrl) => !ctrl && k === '.', ({ model }) => model.shift(8), ['depth']],
+  [',', 'farther', (k, ctrl) => !ctrl && k === ',', ({ model }) => model.shift(-8), ['depth']],
+  ['[ ]', 'smaller_larger', (k, ctrl) => !ctrl && (k === '[' || k === ']'), (editor, event) => editor.resizeBrush(event.key === '[' ? -1 : 1), LAYERED],
   ['0', 'fit', (k, ctrl) => !ctrl && k === '0', ({ view }) => view.fit()],
   ['+', 'zoom_in', (k, ctrl) => !ctrl && (k === '+' || k === '='), ({ view }) => view.zoom(1.25)],
   ['-', 'zoom_out', (k, ctrl) => !ctrl && k === '-', ({ view }) => view.zoom(0.8)],
   ['?', 'help', (k) => k === '?', (editor) => editor.toggleHelp()],
-  ['Enter', 'polygon', (k, ctrl) => !ctrl && k === 'enter', (editor) => editor.finishTool()],
+  ['Enter', 'polygon', (k, ctrl) => !ctrl && k === 'enter', (editor) => editor.finishTool(), LAYERED],
   ['Ctrl+Enter', 'done', (k, ctrl) => ctrl && k === 'enter', (editor) => editor.done()],
   ['Esc', 'cancel', (k) => k === 'escape', (editor) => editor.escape()]
 ]
 
-const commandsOf = (variable) => COMMANDS.filter((command) => (command[4] ?? variable) === variable)
+const commandsOf = (variable) => COMMANDS.filter((command) => command[4]?.includes(variable) ?? true)
 
 const ARROWS = { arrowleft: [-1, 0], arrowright: [1, 0], arrowup: [0, -1], arrowdown: [0, 1] }
 

@@ -6,8 +6,8 @@ const DRAWN = ['line', 'rectangle', 'ellipse', 'polygon']
 
 /**
  * tools: names, in the order in which they are shown. key: under which an operation says what it draws with. start: level to
- * begin with. thin: what part of the map's longer side the brush is wide at first. like: tolerance to begin with. words: texts
- * that are other ones here.
+ * begin with, of maps that are greys. thin: what part of the map's longer side the brush is wide at first. like: tolerance to begin with. words: texts
+ * that are other ones here. opacity: of the map over the picture, to begin with.
  */
 export const KINDS = {
   segmentation: {
@@ -26,5 +26,9 @@ export const KINDS = {
       title: 'title_sketch', hint_select: 'hint_select_sketch', hint_lasso: 'hint_lasso_sketch', brush: 'pen', hint_brush: 'hint_pen',
       hint_eraser: 'hint_eraser_sketch', level: 'strength'
     }
+  },
+  pose: {
+    tools: ['people', 'person'], key: 'people', thin: 32, opacity: 0.7, actions: ['duplicate', 'delete', 'flip_horizontal', 'flip_vertical'],
+    words: { title: 'title_pose', selected: 'selected_person', nothing_selected: 'nobody_selected' }
   }
 }

@@ -31,6 +31,7 @@ export class Model {
     this.session = session
     this.letters = letters
     this.kind = KINDS[session.variable]
+    this.tool = this.kind.tools[0]
     this.tolerance = this.kind.like // how far from the level at the point what a click takes may be
     this.classes = new Map(classes.map((entry) => [entry[0], entry]))
     this.class = this.kind.start ?? classes.find((entry) => entry[3])?.[0] ?? classes[0][0] // the class, or level, to draw with
@@ -101,10 +102,10 @@ export class Model {
     const { ground } = this.session.committed
     if (what.at && this.kind.key === 'class') lift.class = this.written(ground.data[what.at[1] * ground.width + what.at[0]])
     else if (what.at) lift.tolerance = this.tolerance
-    this.#selectLift(lift)
+    this.selectLift(lift)
   }
 
-  #selectLift(lift) {
+  selectLift(lift) {
     const layer = lifted(this.session.committed, lift)
     this.select(layer && { id: lift.id, layer, first: [lift], lift })
   }
@@ -126,7 +127,7 @@ export class Model {
   likeness(tolerance) {
     this.tolerance = tolerance
     const chosen = this.#selection
-    if (chosen?.first.length && chosen.lift.at) this.#selectLift({ ...chosen.lift, tolerance })
+    if (chosen?.first.length && chosen.lift.at) this.selectLift({ ...chosen.lift, tolerance })
     else this.#emit()
   }
 
@@ -136,7 +137,7 @@ export class Model {
     if (!chosen) return this.#emit()
     if (this.session.committed.layers.some((one) => one.id === chosen.id)) return this.selectLayer(chosen.id)
     const taken = this.session.operations.some((operation) => operation.id === chosen.id)
-    if (chosen.lift && !taken) this.#selectLift(chosen.lift)
+    if (chosen.lift && !taken) this.selectLift(chosen.lift)
     else this.select(null)
   }
 

@@ -15,6 +15,7 @@ export function swatch(model, index) {
 
 /** What a layer is, in words: [the class or level to show a swatch of, text]. made: the operation that makes it. */
 function described(model, t, layer, made) {
+  if (layer.joints) return [0, t('joints_of', { count: layer.joints.filter(Boolean).length })]
   const held = Model.classesOf(layer)
   if (model.kind.key === 'class') return [held[0], held.slice(0, 3).map((index) => model.nameOf(index)).join(', ')]
   if (made?.op === 'text') return [held[0], `\u201c${made.text}\u201d`]
@@ -104,12 +105,12 @@ export function selectionPanel(model, t) {
       ['flip_horizontal', () => model.flip('horizontal')], ['flip_vertical', () => model.flip('vertical')],
       ['forward', () => model.order('forward')], ['backward', () => model.order('backward')],
       ['to_front', () => model.order('front')], ['to_back', () => model.order('back')]
-    ]
+    ].filter(([key]) => model.kind.actions?.includes(key) ?? true)
     box.replaceChildren(
       h('p', {}, swatch(model, shown), text),
       ...(model.waiting ? [h('p', { class: 'fgdm-note' }, t('click_front'))] : []),
       h('div', { class: 'fgdm-grid' }, ...actions.map(([key, action]) => button(t(key), action, { 'data-action': key }))),
-      button(t('put_behind'), () => model.set({ tool: 'select', waiting: model.selection }), { 'data-action': 'put_behind' })
+      ...(model.kind.actions ? [] : [button(t('put_behind'), () => model.set({ tool: 'select', waiting: model.selection }), { 'data-action': 'put_behind' })])
     )
     if (!ofClasses) return
     box.append(

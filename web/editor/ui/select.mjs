@@ -5,10 +5,10 @@ import { simplify } from '../engine/simplify.mjs'
 import { outlineOf } from './outline.mjs'
 
 const HANDLE = 5 // half the side of a handle, in CSS pixels; what is this near to one takes it
-const REACH = 9
+export const REACH = 9
 const NEAR = 4 // CSS pixels that a line of a sketch may be off
 const STEM = 26 // how far the handle that turns stands off
-const STILL = 4 // CSS pixels that a pointer may go before a click becomes a drag
+export const STILL = 4 // CSS pixels that a pointer may go before a click becomes a drag
 const SNAP = 6 // CSS pixels within which a box jumps to an edge or the middle of the map
 const TURN_STEP = 15
 
@@ -29,6 +29,50 @@ function handles(view, [x0, y0, x1, y1]) {
   return found.map(([name, x, y]) => ({ name, x, y }))
 }
 
+/** Name of the handle of a box that a point of the map is near to, or null. */
+export function handleNear(view, box, { x, y }) {
+  const [sx, sy] = view.toScreen(x, y)
+  return handles(view, box).find((one) => Math.hypot(one.x - sx, one.y - sy) <= REACH * view.ratio)?.name ?? null
+}
+
+/** Degrees by which a drag turns about a centre; with Shift in steps. */
+export function turned([cx, cy], from, to, event) {
+  const angle = ({ x, y }) => (Math.atan2(y - cy, x - cx) * 180) / Math.PI
+  const degrees = Math.round(angle(to) - angle(from))
+  return event.shiftKey ? Math.round(degrees / TURN_STEP) * TURN_STEP : degrees
+}
+
+/** Draw a box with its handles. */
+export function paintBox(context, view, box) {
+  const thin = view.ratio
+  const [left, top] = view.toScreen(box[0], box[1])
+  const [right, bottom] = view.toScreen(box[2], box[3])
+  context.lineWidth = thin
+  for (const [colour, offset] of [['#000', 0], ['#fff', 4]]) {
+    context.setLineDash([4 * thin, 4 * thin])
+    context.lineDashOffset = offset * thin
+    context.strokeStyle = colour
+    context.strokeRect(left, top, right - left, bottom - top)
+  }
+  context.setLineDash([])
+  const all = handles(view, box)
+  const stem = all.find((one) => one.name === 'turn')
+  context.beginPath()
+  context.moveTo(stem.x, top)
+  context.lineTo(stem.x, stem.y)
+  context.stroke()
+  for (const { name, x, y } of all) {
+    const side = HANDLE * thin
+    context.beginPath()
+    if (name === 'turn') context.arc(x, y, side, 0, 2 * Math.PI)
+    else context.rect(x - side, y - side, 2 * side, 2 * side)
+    context.fillStyle = '#fff'
+    context.fill()
+    context.strokeStyle = '#1a73e8'
+    context.stroke()
+  }
+}
+
 export class SelectTool {
   cursor = 'default'
   #gesture = null
@@ -40,7 +84,7 @@ export class SelectTool {
 
   down(point, event) {
     const { model } = this
-    const handle = this.#handleAt(point)
+    const handle = model.selection && handleNear(this.view, extent(model.selection.layer), point)
     if (handle) return this.#begin(handle, point, event)
     const waiting = model.waiting
     model.selectAt(point.pixel, Math.min(8, Math.round((NEAR * this.view.ratio) / this.view.scale)))
@@ -50,15 +94,6 @@ export class SelectTool {
       return
     }
     if (model.selection) this.#begin('move', point, event)
-  }
-
-  #handleAt({ x, y }) {
-    const { selection } = this.model
-    if (!selection) return null
-    const [sx, sy] = this.view.toScreen(x, y)
-    const reach = REACH * this.view.ratio
-    const near = handles(this.view, extent(selection.layer)).find((one) => Math.hypot(one.x - sx, one.y - sy) <= reach)
-    return near?.name ?? null
   }
 
   #begin(kind, point, event) {
@@ -78,12 +113,7 @@ export class SelectTool {
 
   #change(gesture, point, event) {
     if (gesture.kind === 'move') return { move: this.#moved(gesture, point, event) }
-    if (gesture.kind === 'turn') {
-      const [cx, cy] = gesture.layer.centre
-      const angle = (p) => (Math.atan2(p.y - cy, p.x - cx) * 180) / Math.PI
-      const degrees = Math.round(angle(point) - angle(gesture.from))
-      return { rotate: event.shiftKey ? Math.round(degrees / TURN_STEP) * TURN_STEP : degrees }
-    }
+    if (gesture.kind === 'turn') return { rotate: turned(gesture.layer.centre, gesture.from, point, event) }
     return resized(gesture, point, event)
   }
 
@@ -123,46 +153,19 @@ export class SelectTool {
     if (!selection) return
     const gesture = this.#gesture
     const shown = gesture?.change ? (session.state.layers.find((one) => one.id === selection.id) ?? selection.layer) : selection.layer
-    const thin = view.ratio
-    outlineOf(context, shown, view, thin)
-    const box = extent(shown)
-    const [left, top] = view.toScreen(box[0], box[1])
-    const [right, bottom] = view.toScreen(box[2], box[3])
-    context.lineWidth = thin
-    for (const [colour, offset] of [['#000', 0], ['#fff', 4]]) {
-      context.setLineDash([4 * thin, 4 * thin])
-      context.lineDashOffset = offset * thin
-      context.strokeStyle = colour
-      context.strokeRect(left, top, right - left, bottom - top)
-    }
-    context.setLineDash([])
-    const all = handles(view, box)
-    const stem = all.find((one) => one.name === 'turn')
-    context.beginPath()
-    context.moveTo(stem.x, top)
-    context.lineTo(stem.x, stem.y)
-    context.stroke()
-    for (const { name, x, y } of all) {
-      const side = HANDLE * thin
-      context.beginPath()
-      if (name === 'turn') context.arc(x, y, side, 0, 2 * Math.PI)
-      else context.rect(x - side, y - side, 2 * side, 2 * side)
-      context.fillStyle = '#fff'
-      context.fill()
-      context.strokeStyle = '#1a73e8'
-      context.stroke()
-    }
+    outlineOf(context, shown, view, view.ratio)
+    paintBox(context, view, extent(shown))
   }
 }
 
 /** The transform that drags a side or corner of a box to a point; the opposite one stays, or with Alt the centre. */
-function resized({ kind, box }, point, event) {
+export function resized({ kind, box }, point, event) {
   const target = [Math.round(point.x), Math.round(point.y)]
   const sides = [kind.includes('w') ? 0 : kind.includes('e') ? 2 : null, kind.includes('n') ? 1 : kind.includes('s') ? 3 : null]
   const old = [box[2] - box[0], box[3] - box[1]]
   const scale = [1, 1]
   for (const axis of [0, 1]) {
-    if (sides[axis] === null) continue
+    if (sides[axis] === null || !old[axis]) continue
     const middle = (box[axis] + box[axis + 2]) / 2
     const anchor = event.altKey ? middle : box[sides[axis] < 2 ? axis + 2 : axis]
     const reach = (target[axis] - anchor) * (sides[axis] < 2 ? -1 : 1) * (event.altKey ? 2 : 1)
