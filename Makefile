@@ -14,10 +14,9 @@
 
 PYTHON ?= python3
 VENV_PYTHON := .venv/bin/python
-# Small files last, so that no process ends with a long one alone; what boots the host in its own process stands before the
-# browser's tests, whose event loop runs until the end.
+# Small files last, so that no process ends with a long one alone.
 TESTS ?= server host browser unit repo
-# One process a core, one thread each; a file of tests stays in one process, which shares its host, server and browser.
+# One process a core, one thread each; see tests/conftest.py for what stays in one process.
 TEST_PROCESSES ?= logical
 TEST_SPREAD := -n $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 FRONTEND_TESTS ?= browser

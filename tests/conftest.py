@@ -11,6 +11,7 @@ pack_root    the root of the repository.
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -70,6 +71,24 @@ def api_workflow() -> Callable[[str], Prompt]:
         return copy.deepcopy(loaded[name])
 
     return load
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Tests that share a server stay in one process, and so do those that share the host: each starts once. Of others, a file does."""
+    from xdist.scheduler import LoadFileScheduling
+
+    @functools.cache
+    def shared(file: str) -> str:
+        if file.startswith(("server/", "browser/")):
+            return "served"
+        return "host" if "comfy_host" in (PACK_ROOT / "tests" / file).read_text(encoding="utf-8") else file
+
+    class Shared(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return shared(nodeid.partition("::")[0])
+
+    return Shared(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -3,7 +3,7 @@
     .venv/bin/python -m tools.bench_editor [SIDE ...]
 
 Prints a table for maps of 1024 and 2048 pixels (or of the sides given): opening, an object that is moved and resized, a brush
-stroke, a rectangle, undo. Times are milliseconds of processor time of the page's thread, drawing without a graphics card
+stroke, a rectangle, undo; on depth maps the slider for nearer or farther. Times are milliseconds of processor time of the page's thread, drawing without a graphics card
 included, so that other programs on the machine do not count; of moves it is the mean of 60.
 """
 
@@ -45,6 +45,16 @@ HELPERS = """() => {
 MOVES = """async ([from, to, steps]) => {
   for (let i = 1; i <= steps; i++) {
     await point('pointermove', from[0] + ((to[0] - from[0]) * i) / steps, from[1] + ((to[1] - from[1]) * i) / steps)
+  }
+}"""
+
+# The slider for nearer or farther, moved to and fro.
+SLIDE = """async (steps) => {
+  const slider = document.querySelector('[data-level="shift"]')
+  for (let i = 0; i < steps; i++) {
+    slider.value = (i * 7) % 100 - 50
+    slider.dispatchEvent(new Event('input'))
+    await settled()
   }
 }"""
 
@@ -107,6 +117,15 @@ def measure(bench: Bench, side: int) -> None:
     bench.tab.keyboard.press("r")
     gesture("rectangle", (0.1, 0.1), (0.6, 0.5))
     row("undo", bench.cost(lambda: bench.tab.evaluate("async () => { editor.undo(); await settled() }")))
+    bench.tab.evaluate("editor.close()")
+    depth = (np.add.outer(np.arange(side), np.arange(side)) * 255 // (2 * side)).astype(np.uint8)
+    depth[side // 4 : side // 2, side // 4 : side // 2] = 255
+    row("open, depth map", bench.cost(lambda: editor_page.open_editor(bench.tab, depth, None, variable="depth")))
+    click = "([x, y]) => point('pointerdown', x, y).then(() => point('pointerup', x, y))"
+    for name in ("nearer, all of it", "nearer, a region"):
+        slide = bench.cost(lambda: bench.tab.evaluate(SLIDE, STEPS)) / STEPS
+        row(name, 0, slide, 0)
+        row("take a region", bench.cost(lambda: bench.tab.evaluate(click, [0.3 * side, 0.3 * side])))
     bench.tab.evaluate("editor.close()")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +11,14 @@ from tools import chromium, editor_page, frontend
 from tools.server import CACHE, Server
 
 SCREENSHOTS = CACHE / "browser"
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    report = yield
+    item.stash[FAILED] = report.failed
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -35,9 +43,11 @@ def renderer_page(browser: Any, live_server: Server, renderer: str) -> Iterator[
 
 @pytest.fixture
 def page(renderer_page: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
-    """The front end with an empty graph. A picture of its last state is kept in .cache/browser."""
+    """The front end with an empty graph. A picture of its last state is kept in .cache/browser if the test fails."""
     renderer_page.evaluate("async () => { app.graph.clear() }")
     yield renderer_page
+    if not request.node.stash.get(FAILED, False):
+        return
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     renderer_page.screenshot(path=str(SCREENSHOTS / f"{request.node.name}.png"))
 

@@ -270,6 +270,25 @@ test('nearer and farther in a row are one step, and nothing is lost beyond the n
   assert.deepEqual([...session.preview.subarray(1200, 1204)], [100, 104, 108, 0])
 })
 
+test('a slider that goes to and fro shows each level, and leaves the map as it was', () => {
+  const data = Int16Array.from({ length: 64 }, (_, i) => 4 * i)
+  const session = new Session({ map: { width: 8, height: 8, data }, palette: { variable: 'depth', classes: [] } })
+  const first = []
+  for (const by of [10, -30, 200, 5, -255]) {
+    session.draft(first, { op: 'shift', by })
+    assert.deepEqual([...session.preview], [...data].map((level) => Math.min(255, Math.max(0, level + by))))
+  }
+  session.endDraft()
+  assert.deepEqual([...session.preview], [...data])
+  session.do({ op: 'shift', by: 7 })
+  session.draft(first, { op: 'shift', by: -7 })
+  session.draft(first, { op: 'shift', by: 90 })
+  session.endDraft()
+  assert.deepEqual([...session.preview], [...data].map((level) => Math.min(255, level + 7)))
+  session.undo()
+  assert.deepEqual([...session.preview], [...data])
+})
+
 test('lines of a sketch are found beside the pointer, and what is typed changes the text that is there', async () => {
   let asked = 0
   const letters = new Letters(async ({ text, size }) => {

@@ -10,7 +10,8 @@ export function flatten(state, box, out) {
   const window = intersection(box, whole(state.given))
   if (!window) return null
   const ground = state.ground.data
-  for (let row = window[1]; row < window[3]; row++) {
+  if (window[2] - window[0] === width) out.set(ground.subarray(window[1] * width, window[3] * width), window[1] * width)
+  else for (let row = window[1]; row < window[3]; row++) {
     const line = row * width
     out.set(ground.subarray(line + window[0], line + window[2]), line + window[0])
   }

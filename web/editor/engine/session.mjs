@@ -2,6 +2,7 @@
 // No DOM. Every change replaces the end of the list of operations, so a step of the history is what was there and what is
 // there now; states between are kept within a budget of memory and computed again where they were let go.
 
+import { give } from './buffers.mjs'
 import { apply, start } from './operations.mjs'
 import { difference, flatten, sizeOf } from './flatten.mjs'
 import { whole } from './boxes.mjs'
@@ -139,8 +140,17 @@ export class Session {
       const state = first.reduce((one, operation) => apply(one, operation).state, this.committed)
       this.#begun = { first, state, at: this.operations.length }
     }
+    const dropped = this.#draft
     this.#draft = last ? apply(this.#begun.state, last).state : this.#begun.state
     this.#show(before, this.#draft)
+    this.#drop(dropped)
+  }
+
+  /** A draft that is shown no more: its ground is free if no other state has it. */
+  #drop(draft) {
+    const { data } = draft?.ground ?? {}
+    const kept = [this.map, this.#draft?.ground, this.#begun?.state.ground, ...[...this.#states.values()].map((one) => one.ground)]
+    if (data && !kept.some((one) => one?.data === data)) give(data)
   }
 
   /** Back to what is made. */
@@ -149,6 +159,7 @@ export class Session {
     const before = this.#draft
     this.#draft = null
     this.#show(before, this.committed)
+    this.#drop(before)
   }
 
   /** Draw a box anew: after a stroke that was painted into the preview as it grew. */

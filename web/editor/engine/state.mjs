@@ -85,9 +85,14 @@ export function add(state, one, place = state.layers.length) {
 
 /** A state whose ground is a copy that `change` was called with; `box`: where it differs. */
 export function dug(state, box, change) {
-  const ground = { ...state.ground, data: state.ground.data.slice(), trail: trailOf(state.ground, box) }
-  change(ground)
-  return { ...state, ground }
+  const made = grounded(state, box, state.ground.data.slice())
+  change(made.ground)
+  return made
+}
+
+/** A state with other labels of the ground. */
+export function grounded(state, box, data) {
+  return { ...state, ground: { ...state.ground, data, trail: trailOf(state.ground, box) } }
 }
 
 // Earlier grounds by their buffers, held weakly, each with the box in which this one differs from it.

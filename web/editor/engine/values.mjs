@@ -2,11 +2,12 @@
 // comfyui_fgdm/editing/values.py, depth.py and sketch.py.
 
 import { intersection, whole } from './boxes.mjs'
+import { take } from './buffers.mjs'
 import { drawings } from './drawings.mjs'
 import { about, fromShape, layer, NOTHING, then } from './layers.mjs'
 import { close, Gone, regionAt } from './regions.mjs'
 import * as shapes from './shapes.mjs'
-import { add, draw, dug, find, RecipeError, relabelled, SHARED, size, turn, withLayer } from './state.mjs'
+import { add, draw, dug, find, grounded, RecipeError, relabelled, SHARED, size, turn, withLayer } from './state.mjs'
 
 export const MOST = 255 // nearest, or a full line
 export const LIKE = Object.freeze({ depth: 10, sketch: 191 }) // how far a level may be from that at the point
@@ -67,19 +68,28 @@ const BOTH = {
   ...drawings('value', levelOf)
 }
 
+/** Levels brought nearer: a loop of its own, of plain arithmetic, since a slider waits for it. */
+function shifted(levels, way) {
+  const data = take(levels.length)
+  for (let i = 0; i < data.length; i++) {
+    const level = levels[i] + way
+    data[i] = level < 0 ? 0 : level > MOST ? MOST : level
+  }
+  return data
+}
+
 export const DEPTH = {
   ...BOTH,
 
   shift(state, { by, target }) {
-    const nearer = (level) => clamped(level + rounded(by))
+    const way = rounded(by)
+    const nearer = (level) => clamped(level + way)
     if (target !== undefined) {
       const place = find(state, target)
       return withLayer(state, place, relabelled(state.layers[place], nearer))
     }
     const layers = state.layers.map((one) => relabelled(one, nearer))
-    return dug({ ...state, layers }, whole(state.given), ({ data }) => {
-      for (let i = 0; i < data.length; i++) data[i] = nearer(data[i])
-    })
+    return grounded({ ...state, layers }, whole(state.given), shifted(state.ground.data, way))
   },
 
   gradient(state, operation) {

@@ -6,6 +6,8 @@ import { colourInto } from './colours.mjs'
 import { h } from './dom.mjs'
 
 const [SMALLEST, LARGEST] = [0.05, 64] // screen pixels a map pixel
+const MANY = 1 << 20 // pixels of the map of which, when they change at once, only those that the screen shows are coloured at first
+const LATER = 200 // ms without a change after which the others are
 
 export class View {
   scale = 1 // screen (device) pixels a pixel of the map
@@ -13,6 +15,8 @@ export class View {
   top = 0
   opacity = 1 // of the map over the picture
   #damage = null
+  #stale = null // of the map's canvas: where it is not coloured yet
+  #timer = 0
   #all = true
   #frame = 0
   #fitted = true // follows the size of the window until the user zooms
@@ -35,6 +39,7 @@ export class View {
     observer.observe(this.element)
     signal.addEventListener('abort', () => {
       observer.disconnect()
+      clearTimeout(this.#timer)
       cancelAnimationFrame(this.#frame)
     })
     this.#damage = whole(session.map)
@@ -119,34 +124,73 @@ export class View {
 
   #draw() {
     this.#frame = 0
-    const { width, height } = this.session.map
     const damage = intersection(this.#damage, whole(this.session.map))
     this.#damage = null
-    if (damage) {
-      colourInto(this.pixels, this.session.preview, this.table, width, damage)
-      const [x0, y0, x1, y1] = damage
-      this.map.getContext('2d').putImageData(this.image, 0, 0, x0, y0, x1 - x0, y1 - y0)
-    }
+    this.#stale = union(this.#stale, damage)
     const all = [0, 0, this.base.width, this.base.height]
     const box = this.#all ? all : damage && intersection(this.#screenBox(damage), all)
     this.#all = false
-    if (box) {
-      const context = this.base.getContext('2d')
-      context.save()
-      context.beginPath()
-      context.rect(box[0], box[1], box[2] - box[0], box[3] - box[1])
-      context.clip()
-      context.clearRect(box[0], box[1], box[2] - box[0], box[3] - box[1])
-      const place = [this.left, this.top, width * this.scale, height * this.scale]
-      if (this.picture) context.drawImage(this.picture, ...place)
-      context.imageSmoothingEnabled = false
-      context.globalAlpha = this.picture ? this.opacity : 1
-      context.drawImage(this.map, ...place)
-      context.restore()
+    clearTimeout(this.#timer)
+    if (box && this.#coarse()) {
+      this.#drawCoarsely(box)
+      this.#timer = setTimeout(() => this.#colour(), LATER)
+    } else {
+      this.#colour()
+      if (box) this.#drawMap(box)
     }
     const context = this.over.getContext('2d')
     context.clearRect(0, 0, this.over.width, this.over.height)
     this.paintOver(context, this)
+  }
+
+  /** Colour what has changed in the map's canvas. */
+  #colour() {
+    if (!this.#stale) return
+    colourInto(this.pixels, this.session.preview, this.table, this.session.map.width, this.#stale)
+    const [x0, y0, x1, y1] = this.#stale
+    this.map.getContext('2d').putImageData(this.image, 0, 0, x0, y0, x1 - x0, y1 - y0)
+    this.#stale = null
+  }
+
+  /** Is there so much to colour, and shown so small, that the pixels on the screen are far fewer? */
+  #coarse() {
+    if (!this.#stale || this.scale > 0.7 || (this.picture && this.opacity < 1)) return false
+    const [x0, y0, x1, y1] = this.#stale
+    return (x1 - x0) * (y1 - y0) >= MANY
+  }
+
+  #drawMap(box) {
+    const { width, height } = this.session.map
+    const context = this.base.getContext('2d')
+    context.save()
+    context.beginPath()
+    context.rect(box[0], box[1], box[2] - box[0], box[3] - box[1])
+    context.clip()
+    context.clearRect(box[0], box[1], box[2] - box[0], box[3] - box[1])
+    const place = [this.left, this.top, width * this.scale, height * this.scale]
+    if (this.picture) context.drawImage(this.picture, ...place)
+    context.imageSmoothingEnabled = false
+    context.globalAlpha = this.picture ? this.opacity : 1
+    context.drawImage(this.map, ...place)
+    context.restore()
+  }
+
+  /** The part of the map in a box of the screen, each pixel of the screen with the colour of the map's pixel in which its centre is. */
+  #drawCoarsely([x0, y0, x1, y1]) {
+    const { width, height } = this.session.map
+    const image = new ImageData(x1 - x0, y1 - y0)
+    const pixels = new Uint32Array(image.data.buffer)
+    const { table, session: { preview } } = this
+    const columns = Int32Array.from({ length: x1 - x0 }, (_, i) => Math.floor((x0 + i + 0.5 - this.left) / this.scale))
+    const first = columns.findIndex((column) => column >= 0)
+    const end = columns.findLastIndex((column) => column < width) + 1
+    for (let y = y0, at = 0; y < y1; y++, at += x1 - x0) {
+      const row = Math.floor((y + 0.5 - this.top) / this.scale)
+      if (row < 0 || row >= height || first < 0) continue
+      const line = row * width
+      for (let i = first; i < end; i++) pixels[at + i] = table[preview[line + columns[i]]]
+    }
+    this.base.getContext('2d').putImageData(image, x0, y0)
   }
 
   #screenBox([x0, y0, x1, y1]) {
