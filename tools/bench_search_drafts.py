@@ -28,7 +28,7 @@ from comfyui_fgdm.objects import recall
 from comfyui_fgdm.sampling.search import Score, SearchPlan, ranked
 from tools.bench import Table
 from tools.bench_search_cost import Flops
-from tools.inprocess import InProcessHost, boot
+from tools.inprocess import InProcessHost, boot, embedded
 from tools.server import CACHE
 
 DRAFTS = "base, ten drafts, the best in full"
@@ -50,12 +50,9 @@ class Drafter:
 
     def __init__(self, host: InProcessHost, thresholds: dict[str, float] = THRESHOLDS) -> None:
         self.host = host
-        self.model, self.clip, self.vae = host.call("FGDM_LoadEmbedded", model_name="fgdm-iconworld.safetensors")
-        (factor,) = host.call("FGDM_LoadFactor", factor_name="fgdm-iconworld-segmentation.safetensors")
-        (self.mapped,) = host.call(
-            "FGDM_ApplyFactor", model=self.model, factor=factor, strength=1.0, start_percent=0.0, end_percent=1.0
-        )
-        self.classes = factor.info.classes
+        family = embedded(host)
+        self.model, self.clip, self.vae, self.mapped = family.model, family.clip, family.vae, family.mapped
+        self.classes = family.factor.info.classes
         self.cached_image = self._cached(self.model, thresholds["images"])
         self.cached_map = self._cached(self.mapped, thresholds["maps"])
         files = export.files()

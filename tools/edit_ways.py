@@ -45,14 +45,13 @@ class Ways:
     def __init__(self, host: Any) -> None:
         from comfyui_fgdm.iconworld.family import export, judge
         from comfyui_fgdm.iconworld.world import classes
+        from tools.inprocess import embedded
 
-        files = export.files()
+        family = embedded(host)
         self.host, self.world = host, classes
-        self.model, self.clip, self.vae = host.call("FGDM_LoadEmbedded", model_name=files.base.name)
-        self.factor = host.call("FGDM_LoadFactor", factor_name=files.factor("segmentation").name)[0]
-        self.net = host.call("FGDM_LoadEmbeddedImageFactor", image_factor_name=files.control("segmentation").name)[0]
-        self.mapped = host.call("FGDM_ApplyFactor", model=self.model, factor=self.factor, strength=1.0, start_percent=0.0, end_percent=1.0)[0]  # fmt: skip
-        self.judge = judge.load(files.reader("judge"))
+        self.model, self.clip, self.vae = family.model, family.clip, family.vae
+        self.factor, self.net, self.mapped = family.factor, family.net, family.mapped
+        self.judge = judge.load(export.files().reader("judge"))
         self.empty = self.encode("")
 
     def measure(self, text: str, seed: int, kind: str, pictures: bool) -> dict[str, Row] | None:

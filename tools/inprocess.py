@@ -154,3 +154,28 @@ def boot(base: Path, *, cpu: bool = True, pack: bool = True) -> InProcessHost:
         module = sys.modules[folder.replace(".", "_x_")]
     execution = importlib.import_module("execution")
     return InProcessHost(host.path, base, nodes, execution, folder_paths, module)
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """The embedded family, loaded by the pack's nodes. mapped: the base with the segmentation factor; net: the image factor of its maps."""
+
+    model: Any
+    clip: Any
+    vae: Any
+    factor: Any
+    mapped: Any
+    net: Any
+
+
+def embedded(host: InProcessHost) -> Embedded:
+    """Load the embedded family in a host."""
+    from comfyui_fgdm.iconworld.family import export
+
+    files = export.files()
+    model, clip, vae = host.call("FGDM_LoadEmbedded", model_name=files.base.name)
+    (factor,) = host.call("FGDM_LoadFactor", factor_name=files.factor("segmentation").name)
+    (net,) = host.call("FGDM_LoadEmbeddedImageFactor", image_factor_name=files.control("segmentation").name)
+    whole = {"strength": 1.0, "start_percent": 0.0, "end_percent": 1.0}
+    (mapped,) = host.call("FGDM_ApplyFactor", model=model, factor=factor, **whole)
+    return Embedded(model, clip, vae, factor, mapped, net)

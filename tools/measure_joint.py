@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tools.inprocess import boot
+from tools.inprocess import boot, embedded
 from tools.server import CACHE, ROOT
 
 SIZE = 128
@@ -60,9 +60,8 @@ def measure(host, count: int) -> dict[str, list[list[float]]]:
     graphs, joint = host.engine("comfyui_fgdm.host.graph.variables"), host.engine("comfyui_fgdm.host.graph.joint")
     mode = host.engine("comfyui_fgdm.sampling.graph").Mode
     files = export.files()
-    model, clip, vae = host.call("FGDM_LoadEmbedded", model_name=files.base.name)
-    factor = host.call("FGDM_LoadFactor", factor_name=files.factor("segmentation").name)[0]
-    net = host.call("FGDM_LoadEmbeddedImageFactor", image_factor_name=files.control("segmentation").name)[0]
+    family = embedded(host)
+    model, clip, vae, factor, net = family.model, family.clip, family.vae, family.factor, family.net
     sampler = host.call("KSamplerSelect", sampler_name="ddim")[0]
     sigmas = host.call("BasicScheduler", model=model, scheduler="sgm_uniform", steps=measuring.MAP_STEPS, denoise=1.0)[
         0

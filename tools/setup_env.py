@@ -101,7 +101,8 @@ def _stamp(name: str) -> tuple[Path, str]:
 
 
 def ensure_packages(group: str) -> None:
-    pip = [str(venv_python()), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+    # Not compiled: that takes as long as all the rest, and Python compiles what is imported, which is little of it.
+    pip = [str(venv_python()), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-compile"]
     for name, with_dependencies in GROUPS[group]:
         stamp, wanted = _stamp(name)
         if stamp.exists() and stamp.read_text(encoding="ascii") == wanted:
