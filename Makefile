@@ -16,9 +16,8 @@ PYTHON ?= python3
 VENV_PYTHON := .venv/bin/python
 # Small files last, so that no process ends with a long one alone.
 TESTS ?= server host browser unit repo
-# Of one thread each; see tests/conftest.py for what stays in one process. One for what shares a server, one for what shares the
-# host, and one for all else: they often wait, so that this is right for two cores, too.
-TEST_PROCESSES ?= 3
+# One process a core, one thread each; see tests/conftest.py for what stays in one process. Three on two cores took longer.
+TEST_PROCESSES ?= logical
 TEST_SPREAD := -n $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 FRONTEND_TESTS ?= browser
 .DEFAULT_GOAL := help
