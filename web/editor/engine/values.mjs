@@ -68,13 +68,27 @@ const BOTH = {
   ...drawings('value', levelOf)
 }
 
-/** Levels brought nearer: a loop of its own, of plain arithmetic, since a slider waits for it. */
+const [PAIR, NINTH] = [0x00ff00ff, 0x01000100] // of two levels in one number: their bits, and the bit above each
+
+/** Levels brought nearer, two at a time, since a slider waits for it: what leaves 0 to 255 shows in the bit above. */
 function shifted(levels, way) {
   const data = take(levels.length)
-  for (let i = 0; i < data.length; i++) {
-    const level = levels[i] + way
-    data[i] = level < 0 ? 0 : level > MOST ? MOST : level
+  if (levels.byteOffset % 4) levels = levels.slice()
+  const pairs = levels.length >> 1
+  const [from, to] = [levels, data].map((one) => new Int32Array(one.buffer, one.byteOffset, pairs))
+  const step = Math.abs(way) * 0x00010001
+  if (way >= 0) {
+    for (let i = 0; i < pairs; i++) {
+      const sum = from[i] + step
+      to[i] = (sum | (((sum & NINTH) >> 8) * MOST)) & PAIR
+    }
+  } else {
+    for (let i = 0; i < pairs; i++) {
+      const rest = (from[i] | NINTH) - step
+      to[i] = rest & (((rest & NINTH) >> 8) * MOST)
+    }
   }
+  if (levels.length % 2) data[levels.length - 1] = clamped(levels[levels.length - 1] + way)
   return data
 }
 
