@@ -93,7 +93,7 @@ class Hand:
     def of_python(self) -> np.ndarray:
         operations = recipe.check(recipe.read(self.recipe).operations, TABLES[self.variable], COCO)
         if self.people is not None:
-            bodies = edit_people(self.people.bodies, operations).bodies
+            bodies = edit_people(self.people.bodies, operations).values
             return pose_reading.indices(self.people.draw(self.labels.shape[0], self.labels.shape[1], bodies))
         if self.variable != "segmentation":
             return edit_levels(self.labels, operations, self.variable).values

@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from comfyui_fgdm.editing import sketch
+from comfyui_fgdm.editing import shown, sketch
 from comfyui_fgdm.editing.regions import Gone
-from comfyui_fgdm.maps import pose_reading
 from comfyui_fgdm.maps.palette_file import Palette
 from comfyui_fgdm.maps.pose_reading import PeopleRead
 from tools.server import ROOT
@@ -101,28 +100,23 @@ def open_editor(
     people: PeopleRead | None = None,
 ) -> dict[str, float]:
     """Open the editor in a tab that shows a page of ``serve``; `editor` and `results` are then there. labels: levels and no palette for
-    variables without classes. people: those of a pose map, of which the labels are ``pose_reading.INDICES``. Gives milliseconds until the map was read and until it was drawn."""
+    variables without classes. people: those of a pose map, of which the labels are ``pose_reading.INDICES``. Gives
+    milliseconds until the map was read and until it was drawn."""
 
     def encoded(values: np.ndarray | None) -> str | None:
         return None if values is None else base64.b64encode(index_png(values)).decode()
 
-    classes = [] if palette is None else palette.labels
-    colours = ["#{:02x}{:02x}{:02x}".format(*label.rgb) for label in classes]
-    height, width = labels.shape
-    entries = [
-        [one.index, one.name, colour, palette is not None and one.index in palette.things]
-        for one, colour in zip(classes, colours)
-    ]
+    classes: shown.Classes = [] if palette is None else shown.of_palette(palette)
     if people is not None:
-        shown = enumerate(zip(pose_reading.NAMES, pose_reading.INDICES, strict=True))
-        entries = [[k, name, "#{:02x}{:02x}{:02x}".format(*rgb), False] for k, (name, rgb) in shown]
+        classes = shown.of_poses()
+    height, width = labels.shape
     return tab.evaluate(
         OPEN,
         {
             "variable": variable,
             "map": encoded(labels),
             "second": encoded(second),
-            "classes": entries,
+            "classes": classes,
             "people": None if people is None else [list(body) for body in people.bodies],
             "bold": 1.0 if people is None else people.bold,
             "bright": people is not None and people.bright,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -18,13 +18,15 @@ from .regions import Gone
 from .scene import NOTHING, Scene, common
 from .segmentation import TABLE
 
+V = TypeVar("V")
+
 
 @dataclass(frozen=True)
-class Edited:
-    """values: the edited map, of the type of what was given. applied: how many operations were. skipped: (operation, why)
+class Edited(Generic[V]):
+    """values: the edited map, of the type of what was given; of a pose map the people, in the order in which they are drawn. applied: how many operations were. skipped: (operation, why)
     of the others. moved: what became of each layer with an id, as ``_fate`` says."""
 
-    values: np.ndarray
+    values: V
     applied: int
     skipped: tuple[tuple[Operation, str], ...]
     moved: tuple[dict, ...]
@@ -44,7 +46,7 @@ def edit_labels(
     second: np.ndarray | None = None,
     load: Callable[[str], np.ndarray] | None = None,
     tick: Callable[[int], None] | None = None,
-) -> Edited:
+) -> Edited[np.ndarray]:
     """Apply operations of a segmentation recipe to a label map, integer [H, W].
 
     scale: of the recipe's coordinates, see ``Envelope.scale``. second: labels of another map, integer [h, w]. load: gives
@@ -74,7 +76,7 @@ def edit_levels(
     scale: Scale = (1.0, 1.0),
     font: Callable[[str, float], Any] | None = None,
     tick: Callable[[int], None] | None = None,
-) -> Edited:
+) -> Edited[np.ndarray]:
     """Apply operations of a depth or sketch recipe to a map of levels, uint8 [H, W]; see ``edit_labels``. font: gives a Pillow font
     by the name of its file and a size."""
     scene = Scene(levels.astype(np.int16), font=font)
@@ -83,25 +85,13 @@ def edit_levels(
     return Edited(edited.values.astype(levels.dtype), edited.applied, edited.skipped, moved)
 
 
-@dataclass(frozen=True)
-class EditedPeople:
-    """bodies: the people of the edited map, in the order in which they are drawn. The rest as in ``Edited``."""
-
-    bodies: tuple[Body, ...]
-    applied: int
-    skipped: tuple[tuple[Operation, str], ...]
-    moved: tuple[dict, ...]
-
-    report = Edited.report
-
-
 def edit_people(
     bodies: Sequence[Body],
     operations: Sequence[Operation],
     *,
     scale: Scale = (1.0, 1.0),
     tick: Callable[[int], None] | None = None,
-) -> EditedPeople:
+) -> Edited[tuple[Body, ...]]:
     """Apply operations of a pose recipe to the people of a map; see ``edit_labels``."""
     crowd = pose.crowd(bodies)
     skipped = perform(crowd, operations, pose.TABLE, scale, tick)
@@ -110,7 +100,7 @@ def edit_people(
         {"id": name, "from": _whole(first.origin), "to": _whole(now[name].box) if name in now else None}
         for name, first in crowd.made.items()
     )
-    return EditedPeople(tuple(one.joints for one in crowd.people), len(operations) - len(skipped), skipped, moved)
+    return Edited(tuple(one.joints for one in crowd.people), len(operations) - len(skipped), skipped, moved)
 
 
 def _whole(box: tuple[float, ...]) -> list[int]:
@@ -119,7 +109,7 @@ def _whole(box: tuple[float, ...]) -> list[int]:
 
 def run(
     scene: Scene, operations: Sequence[Operation], table: Table, scale: Scale, tick: Callable[[int], None] | None
-) -> Edited:
+) -> Edited[np.ndarray]:
     """Apply operations to a scene."""
     skipped = perform(scene, operations, table, scale, tick)
     moved = tuple(_fate(scene, name) for name in scene.made)

@@ -12,7 +12,7 @@ from . import keys
 from .keys import Key, RecipeError
 from .recipe import Form, Table
 from .regions import Gone
-from .scene import Matrix, about, turn
+from .scene import Matrix, moved, place_of, transformed
 from .scene import after as both
 from .segmentation import TABLE as SEGMENTATION
 
@@ -58,8 +58,8 @@ class Person:
     def then(self, matrix: Matrix) -> Person:
         """Moved, turned or scaled on the map."""
         a, b, c, d, e, f = matrix
-        moved = tuple(one and (a * one[0] + b * one[1] + c, d * one[0] + e * one[1] + f) for one in self.joints)
-        return replace(self, joints=moved, matrix=both(self.matrix, matrix))
+        joints = tuple(one and (a * one[0] + b * one[1] + c, d * one[0] + e * one[1] + f) for one in self.joints)
+        return replace(self, joints=joints, matrix=both(self.matrix, matrix))
 
     def mirrored(self) -> Person:
         """With the names of left and right exchanged: what a mirror does to them, beside where they are."""
@@ -92,10 +92,7 @@ class Crowd:
 
     def find(self, target: str) -> int:
         """Place of a person; Gone if they are not there any more."""
-        for place, one in enumerate(self.people):
-            if one.id == target:
-                return place
-        raise Gone(f"{target!r} is gone: {self.gone.get(target, 'it was never made')}")
+        return place_of(target, self.people, self.gone)
 
     def add(self, one: Person, place: int | None = None) -> None:
         if len(self.people) >= MOST_PEOPLE:
@@ -138,20 +135,15 @@ def transform(
     """Flip, which exchanges left and right, scale, turn about the centre, then move."""
     place = crowd.find(target)
     one = crowd.people[place]
-    x, y = -1.0 if flip == "horizontal" else 1.0, -1.0 if flip == "vertical" else 1.0
-    centre = one.centre
     if flip is not None:
         one = one.mirrored()
-    one = one.then(about(centre, (x * scale[0], 0.0, 0.0, y * scale[1])))
-    if rotate:
-        one = one.then(about(centre, turn(rotate)))
-    crowd.people[place] = one.then((1.0, 0.0, move[0], 0.0, 1.0, move[1]))
+    crowd.people[place] = transformed(one, flip, scale, rotate, move)
 
 
 def duplicate(crowd: Crowd, target: str, id: str, move: tuple[float, float] = (0.0, 0.0)) -> None:
     """Put a copy of a person right before them."""
     place = crowd.find(target)
-    copy = crowd.people[place].then((1.0, 0.0, move[0], 0.0, 1.0, move[1]))
+    copy = crowd.people[place].then(moved(move))
     crowd.add(replace(copy, id=id, origin=copy.box), place + 1)
 
 

@@ -32,16 +32,18 @@ def redraw(picture: torch.Tensor, read: PeopleRead, bodies: Sequence[Body]) -> R
     from scipy import ndimage
 
     height, width = picture.shape[:2]
+    before = pose_reading.indices(read.draw(height, width))
+    if tuple(bodies) == read.bodies:
+        return Redrawn(picture, before, 0.0)
     drawn = read.draw(height, width, bodies)
-    before, after = pose_reading.indices(read.draw(height, width)), pose_reading.indices(drawn)
+    after = pose_reading.indices(drawn)
     differs = before != after
     if not differs.any():
         return Redrawn(picture, after, 0.0)
     radius = radius_of(height, width, read.bold)
     other, (rows, columns) = pose_reading.beside(pose_reading.indices(picture), read.bodies, radius)
-    near = (
-        cast(np.ndarray, ndimage.distance_transform_edt(~differs)) <= 1 + radius / 2
-    )  # the fringe of figures that are drawn otherwise
+    away = cast(np.ndarray, ndimage.distance_transform_edt(~differs))
+    near = away <= 1 + radius / 2  # figures may have been drawn a little otherwise: their fringe goes, too
     lost = other & near[rows, columns] & (before == 0)
     anew = near & ~(other & ~lost) | lost | (after > 0) & differs
     whole = torch.where(torch.from_numpy(anew)[..., None], drawn, picture.to(drawn))

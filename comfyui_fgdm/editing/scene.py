@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -49,6 +49,44 @@ def turn(degrees: float) -> tuple[float, float, float, float]:
     for _ in range(int(quarters) % 4):
         cos, sin = -sin, cos
     return cos, -sin, sin, cos
+
+
+P = TypeVar("P", bound="Placed")
+
+
+class Placed(Protocol):
+    """What lies on a map and can be moved about there."""
+
+    @property
+    def id(self) -> str | None: ...
+
+    @property
+    def centre(self) -> tuple[float, float]: ...
+
+    def then(self: P, matrix: Matrix) -> P: ...
+
+
+def transformed(one: P, flip: str | None, scale: tuple[float, float], rotate: float, move: tuple[float, float]) -> P:
+    """Flipped, scaled and turned about its centre, then moved."""
+    x, y = -1.0 if flip == "horizontal" else 1.0, -1.0 if flip == "vertical" else 1.0
+    centre = one.centre
+    one = one.then(about(centre, (x * scale[0], 0.0, 0.0, y * scale[1])))
+    if rotate:
+        one = one.then(about(centre, turn(rotate)))
+    return one.then(moved(move))
+
+
+def moved(way: tuple[float, float]) -> Matrix:
+    """A move by so many pixels."""
+    return 1.0, 0.0, way[0], 0.0, 1.0, way[1]
+
+
+def place_of(target: str, those: Sequence[Placed], gone: Mapping[str, str]) -> int:
+    """Where something is among others; Gone, with the reason that is known, if it is not there any more."""
+    for place, one in enumerate(those):
+        if one.id == target:
+            return place
+    raise Gone(f"{target!r} is gone: {gone.get(target, 'it was never made')}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,10 +197,7 @@ class Scene:
 
     def find(self, target: str) -> int:
         """Place of a layer; Gone if it is not there any more."""
-        for place, layer in enumerate(self.layers):
-            if layer.id == target:
-                return place
-        raise Gone(f"{target!r} is gone: {self.gone.get(target, 'it was never made')}")
+        return place_of(target, self.layers, self.gone)
 
     def add(self, layer: Layer, place: int | None = None) -> None:
         """Put a layer in front, or before the layers from ``place`` on."""

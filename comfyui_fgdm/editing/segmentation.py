@@ -11,7 +11,7 @@ from . import keys, regions, shapes
 from .keys import Key, RecipeError
 from .recipe import Form, Table
 from .regions import Gone
-from .scene import NOTHING, Layer, Scene, about, from_shape, turn
+from .scene import NOTHING, Layer, Scene, from_shape, moved, transformed
 from .shapes import Shape
 
 Point = tuple[float, float]
@@ -53,18 +53,13 @@ def transform(
         # what has a left and a right of its own, such as a face, is a mirror image of one; a single part keeps its name
         swapped = scene.mirrored[layer.labels.clip(0)].astype(np.int16)
         layer = replace(layer, labels=np.where(layer.labels == NOTHING, layer.labels, swapped))
-    x, y = -1.0 if flip == "horizontal" else 1.0, -1.0 if flip == "vertical" else 1.0
-    centre = layer.centre
-    layer = layer.then(about(centre, (x * scale[0], 0.0, 0.0, y * scale[1])))
-    if rotate:
-        layer = layer.then(about(centre, turn(rotate)))
-    scene.change(place, layer.then((1.0, 0.0, move[0], 0.0, 1.0, move[1])))
+    scene.change(place, transformed(layer, flip, scale, rotate, move))
 
 
 def duplicate(scene: Scene, target: str, id: str, move: tuple[float, float] = (0.0, 0.0)) -> None:
     """Put a copy of a layer right before it."""
     place = scene.find(target)
-    copy = replace(scene.layers[place], id=id).then((1.0, 0.0, move[0], 0.0, 1.0, move[1]))
+    copy = replace(scene.layers[place], id=id).then(moved(move))
     scene.add(copy, place + 1)
 
 
@@ -114,7 +109,7 @@ def paste(
     layer = layer.then(_onto(scene, second))
     if to is not None:
         x, y = layer.centre
-        layer = layer.then((1.0, 0.0, to[0] + 0.5 - x, 0.0, 1.0, to[1] + 0.5 - y))
+        layer = layer.then(moved((to[0] + 0.5 - x, to[1] + 0.5 - y)))
     scene.add(layer)
 
 

@@ -74,6 +74,11 @@ class Outcome:
         )
 
 
+def tick(index: int) -> None:
+    """Before the operation of that index of a recipe: stops if the user wants the run to stop."""
+    comfy.model_management.throw_exception_if_processing_interrupted()
+
+
 def open_maps(maps: torch.Tensor, factor: Factor | None = None, palette: str = "") -> OpenMaps:
     """Read an IMAGE batch of segmentation maps. palette: its name; empty: the factor's own, COCO without a factor.
 
@@ -101,10 +106,7 @@ def edit(
     size = (made_on.width, made_on.height) if made_on else (opened.labels.shape[2], opened.labels.shape[1])
     bar = comfy.utils.ProgressBar(len(opened.labels))
 
-    def tick(index: int) -> None:
-        comfy.model_management.throw_exception_if_processing_interrupted()
-
-    edited: list[Edited] = []
+    edited: list[Edited[np.ndarray]] = []
     for k, labels in enumerate(opened.labels.numpy()):
         tick(0)
         edited.append(

@@ -9,10 +9,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 
-from ..editing import recipe
+from ..editing import recipe, shown
 from ..editing.applying import TABLES
 from ..editing.keys import RecipeError
-from ..maps import pose_reading
 from ..maps.palette_file import Palette
 from ..objects.words import ObjectQuery
 from . import indexed, pose_editing, value_editing
@@ -130,17 +129,14 @@ def _of_people(maps: torch.Tensor, given: EditInputs, variable: str) -> _Task:
     first = crowds[0]
     mark = recipe.mark(_bytes(maps), variable=variable)
     known = {
-        "classes": [
-            [k, name, "#{:02x}{:02x}{:02x}".format(*rgb), False]
-            for k, (name, rgb) in enumerate(zip(pose_reading.NAMES, pose_reading.INDICES, strict=True))
-        ],
+        "classes": shown.of_poses(),
         "people": [list(body) for body in first.bodies],
         "bold": first.bold,
         "bright": first.bright,
         "unknown": round(first.unread, 6),
     }
-    shown = maps if given.picture is None else given.picture
-    entry = _entry(pose_editing.drawn(first, maps), mark, variable, shown) | _WITHOUT_CLASSES | known
+    under = maps if given.picture is None else given.picture
+    entry = _entry(pose_editing.drawn(first, maps), mark, variable, under) | _WITHOUT_CLASSES | known
     return _Task(
         variable,
         mark,
@@ -172,10 +168,7 @@ def _of_classes(maps: torch.Tensor, given: EditInputs, variable: str) -> _Task:
     palette, mark, objects = opened.palette, opened.mark, given.objects
     known = {
         "second": None if second is None else indexed.show(second[0]),
-        "classes": [
-            [one.index, one.name, "#{:02x}{:02x}{:02x}".format(*one.rgb), one.index in palette.things]
-            for one in palette.labels
-        ],
+        "classes": shown.of_palette(palette),
         "void": palette.void,
         "objects": None if objects is None else [[item.name, [item.label, *item.also]] for item in objects.items],
         "unknown": opened.unknown[0],

@@ -16,7 +16,7 @@ from ..editing.redrawing import redraw
 from ..maps import pose_reading
 from ..maps.pictures import MapError
 from ..maps.pose_reading import PeopleRead
-from .editing import Outcome
+from .editing import Outcome, tick
 from .reading import pictures_of, to_image
 
 LOST = "showed no joints or limbs (hands, faces) beside what moved, and are gone"
@@ -46,19 +46,15 @@ def edit(
 ) -> Outcome:
     """Apply operations to all maps of a batch, float (B, H, W, 3), whose people were read; see ``redraw`` for what stays as it was. scale: of
     the operations' coordinates."""
-
-    def tick(index: int) -> None:
-        comfy.model_management.throw_exception_if_processing_interrupted()
-
     given = pictures_of(maps[..., :3], "map")
     made, changes, report = [], [], []
     for picture, people in zip(given, crowds, strict=True):
         edited = edit_people(people.bodies, operations, scale=scale, tick=tick)
-        one = redraw(picture, people, edited.bodies)
+        one = redraw(picture, people, edited.values)
         differs = (one.picture != picture).any(-1).float()
         made.append(one)
         changes.append(differs)
-        told = {"people": [len(people.bodies), len(edited.bodies)], "unknown": round(one.lost, 6)}
+        told = {"people": [len(people.bodies), len(edited.values)], "unknown": round(one.lost, 6)}
         report.append({**edited.report(), **told, "changed": round(float(differs.mean()), 6)})
     labels = torch.from_numpy(np.stack([one.labels for one in made]).astype(np.int64))
     pictures = torch.stack([one.picture for one in made])

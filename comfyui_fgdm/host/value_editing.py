@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import comfy.model_management
 import folder_paths
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from ..editing.applying import edit_levels
 from ..editing.keys import RecipeError, Scale, said
 from ..maps import kinds
 from . import folders
-from .editing import Outcome
+from .editing import Outcome, tick
 from .reading import pictures_of, to_image
 
 EDITED = ("depth", "sketch")
@@ -40,9 +39,6 @@ def edit(
 ) -> Outcome:
     """Apply operations to all maps of a batch, float (B, H, W, 3), of which the levels were read; pixels that keep their level keep
     their value. scale: of the operations' coordinates."""
-
-    def tick(index: int) -> None:
-        comfy.model_management.throw_exception_if_processing_interrupted()
 
     edited = [edit_levels(one, operations, variable, scale=scale, font=font, tick=tick) for one in levels]
     after = np.stack([one.values for one in edited])

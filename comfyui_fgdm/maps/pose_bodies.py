@@ -80,7 +80,8 @@ def _join(one: _Place, other: _Place, whose: dict[_Place, dict[int, int]]) -> bo
         return True
     if a.keys() & b.keys():
         return False
-    whose.update(dict.fromkeys((a | b).items(), a | b))
+    both = a | b
+    whose.update(dict.fromkeys(both.items(), both))
     return True
 
 

@@ -35,6 +35,7 @@ _LEAST = 0.3  # of a disc's area: what a piece of a joint's colour has at least
 _FULL = 0.5  # of a map that figures may cover
 _DIM = 0.35  # of the pixels of joints: what shows dim limbs at least, where limbs are dim
 _CRISP = 0.9  # of the pixels of figures that have just their colour, where nothing is blurred
+_HALF = 0.75  # of a pixel: how much farther than the edge of a disc the middle of the nearest pixel outside is
 _MOST = 100  # pieces of a joint's colour that are looked at, the largest first
 _FINE = 64  # parts of a pixel that places are rounded to
 
@@ -73,10 +74,11 @@ def read(picture: torch.Tensor) -> PeopleRead:
     limbs = joints if bright else [labels == 1 + limb for limb in range(len(LIMBS))]
     usual = radius_of(height, width)
     if bright:
-        bold = _bold([_inside(one) for one in joints], usual, labels, picture)
+        depths = [_depth(one) for one in joints]
+        bold = _bold([max(0.0, float(one.max()) - _HALF) for one in depths], usual, labels, picture)
         radius = bold * usual
-        joints = [_wide(one, radius) for one in joints]
-        seen = [_pieces(one, 2 * radius) for one in joints]
+        # the middles of discs, and of what is as wide
+        seen = [_pieces(one > radius - 1, 2 * radius) for one in depths]
         found = [_discs(centres, np.full(len(areas), math.pi * radius**2), radius) for centres, areas in seen]
     else:
         seen = [_pieces(one) for one in joints]
@@ -126,17 +128,8 @@ def _pieces(mask: np.ndarray, longest: float = np.inf) -> tuple[np.ndarray, np.n
     return centres[short], areas[short]
 
 
-def _inside(mask: np.ndarray) -> float:
-    """Half the width of a mask where it is widest; distances are those of the nearest pixel outside, which is a half or more away."""
-    return max(0.0, float(_depth(mask).max(initial=0.0)) - 0.75)
-
-
-def _wide(mask: np.ndarray, radius: float) -> np.ndarray:
-    """Where a disc of about this radius fits into a mask: the middles of discs, and of what is as wide."""
-    return _depth(mask) > radius - 1
-
-
 def _depth(mask: np.ndarray) -> np.ndarray:
+    """How far each pixel of a mask is from the nearest one outside, float [H, W]; 0 outside."""
     from scipy import ndimage
 
     rows, columns = np.nonzero(mask)

@@ -312,9 +312,9 @@ def test_depth_maps_sketches_and_poses_are_edited_on_their_nodes(page: Any, rend
     assert (ran := frontend.run(page)) == "success", ran
     read = pose_reading.read(torch.from_numpy(figures).float() / 255)
     people = edit_people(read.bodies, recipe.check(made[2]["operations"], TABLES["pose"]))
-    assert len(people.bodies) == 2
-    assert people.bodies[0][wrist] == pytest.approx((wx + 20, wy - 30), abs=1)
-    assert np.array_equal(result(page, live_server, nodes[2]), pose_reading.indices(read.draw(96, 128, people.bodies)))
+    assert len(people.values) == 2
+    assert people.values[0][wrist] == pytest.approx((wx + 20, wy - 30), abs=1)
+    assert np.array_equal(result(page, live_server, nodes[2]), pose_reading.indices(read.draw(96, 128, people.values)))
     for node, levels, one in zip(nodes[:2], (depth, sketch), made):
         operations = recipe.check(one["operations"], TABLES[one["variable"]])
         want = edit_levels(levels, operations, one["variable"])

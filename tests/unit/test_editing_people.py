@@ -113,13 +113,13 @@ def at(bodies, person: int, name: str):
 
 def test_the_nearest_person_is_named_and_moved_and_others_stay() -> None:
     edited = edit([ONE, OTHER], LIFT, {"op": "transform", "target": "a", "move": [10, -5], "scale": 2})
-    assert edited.bodies[0] == ONE
-    (x0, y0), (x1, y1) = at([OTHER], 0, "left ankle"), at(edited.bodies, 1, "left ankle")
+    assert edited.values[0] == ONE
+    (x0, y0), (x1, y1) = at([OTHER], 0, "left ankle"), at(edited.values, 1, "left ankle")
     middle = [(min(p[k] for p in OTHER) + max(p[k] for p in OTHER)) / 2 for k in (0, 1)]
     assert (x1, y1) == pytest.approx((middle[0] + 2 * (x0 - middle[0]) + 10, middle[1] + 2 * (y0 - middle[1]) - 5))
     assert edited.moved[0]["id"] == "a" and edited.moved[0]["from"][1] == 41
     again = edit([ONE, OTHER], LIFT, {"op": "lift", "id": "b", "at": [300, 100]}, {"op": "delete", "target": "b"})
-    assert again.bodies == (OTHER,), "who has a name already is not taken twice"
+    assert again.values == (OTHER,), "who has a name already is not taken twice"
 
 
 def test_a_flip_exchanges_left_and_right() -> None:
@@ -127,8 +127,8 @@ def test_a_flip_exchanges_left_and_right() -> None:
     raised[JOINTS.index("left wrist")] = (350.5, 20.5)
     edited = edit([tuple(raised)], LIFT, {"op": "transform", "target": "a", "flip": "horizontal"})
     middle = (min(p[0] for p in raised) + max(p[0] for p in raised)) / 2
-    assert at(edited.bodies, 0, "right wrist") == pytest.approx((2 * middle - 350.5, 20.5))
-    assert at(edited.bodies, 0, "nose") == pytest.approx((2 * middle - 300.5, OTHER[0][1]))
+    assert at(edited.values, 0, "right wrist") == pytest.approx((2 * middle - 350.5, 20.5))
+    assert at(edited.values, 0, "nose") == pytest.approx((2 * middle - 300.5, OTHER[0][1]))
 
 
 def test_joints_are_put_taken_away_and_followed() -> None:
@@ -137,26 +137,26 @@ def test_joints_are_put_taken_away_and_followed() -> None:
     assert len(hanging(JOINTS.index("neck"))) == 17
     put = {"op": "joint", "target": "a", "joint": "right elbow", "to": [200, 90]}
     alone, along = edit([ONE, OTHER], LIFT, put), edit([ONE, OTHER], LIFT, {**put, "follow": True})
-    assert at(alone.bodies, 1, "right elbow") == at(along.bodies, 1, "right elbow") == (200.5, 90.5)
-    assert at(alone.bodies, 1, "right wrist") == at([OTHER], 0, "right wrist")
+    assert at(alone.values, 1, "right elbow") == at(along.values, 1, "right elbow") == (200.5, 90.5)
+    assert at(alone.values, 1, "right wrist") == at([OTHER], 0, "right wrist")
     (ex, ey), (wx, wy) = at([OTHER], 0, "right elbow"), at([OTHER], 0, "right wrist")
-    assert at(along.bodies, 1, "right wrist") == pytest.approx((200.5 + wx - ex, 90.5 + wy - ey))
+    assert at(along.values, 1, "right wrist") == pytest.approx((200.5 + wx - ex, 90.5 + wy - ey))
     hidden = edit(
         [ONE, OTHER],
         LIFT,
         {"op": "hide", "target": "a", "joint": "nose"},
         {"op": "hide", "target": "a", "joint": "nose"},
     )
-    assert at(hidden.bodies, 1, "nose") is None and hidden.skipped[0][1] == "'a' has no nose"
+    assert at(hidden.values, 1, "nose") is None and hidden.skipped[0][1] == "'a' has no nose"
     back = edit([ONE, OTHER], LIFT, {"op": "hide", "target": "a", "joint": "nose"}, {**put, "joint": "nose"})
-    assert at(back.bodies, 1, "nose") == (200.5, 90.5)
+    assert at(back.values, 1, "nose") == (200.5, 90.5)
 
 
 def test_people_are_added_copied_and_scaled_with_the_map() -> None:
     add = {"op": "add", "id": "n", "at": [50, 60], "size": 100}
     edited = edit([], add, {"op": "duplicate", "target": "n", "id": "m", "move": [30, 0]}, scale=(2.0, 2.0))
-    assert at(edited.bodies, 0, "neck") == pytest.approx((101.0, 121.0 - 51.0))
-    assert at(edited.bodies, 1, "neck")[0] == pytest.approx(161.0)
+    assert at(edited.values, 0, "neck") == pytest.approx((101.0, 121.0 - 51.0))
+    assert at(edited.values, 1, "neck")[0] == pytest.approx(161.0)
     gone = edit([], LIFT, {"op": "delete", "target": "a"})
     assert not gone.applied and "no person" in gone.skipped[0][1] and "could not be done" in gone.skipped[1][1]
     copies = [{"op": "duplicate", "target": "n", "id": str(k)} for k in range(MOST_PEOPLE)]

@@ -344,7 +344,7 @@ def case_of_people(seed: int) -> dict[str, Any]:
         "bright": people.bright,
         "operations": operations,
         "madeOn": {"width": made_on[0], "height": made_on[1]},
-        "want": pose_reading.indices(people.draw(height, width, edited.bodies)).ravel().tolist(),
+        "want": pose_reading.indices(people.draw(height, width, edited.values)).ravel().tolist(),
         "skipped": [one.index for one, _ in edited.skipped],
         "wanted": [],
         "present": [],

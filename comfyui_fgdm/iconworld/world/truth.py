@@ -11,13 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from ...maps.pose import MIRRORED
 from . import classes as c
 from .canvas import STUFF_ENTITY, stuff_entity
 from .captions import Caption
 from .draw import Scene
-
-#: OpenPose-18 joints as seen in a mirror.
-MIRRORED = (0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16)
 
 
 @dataclass(frozen=True)

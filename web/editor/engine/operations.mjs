@@ -1,7 +1,7 @@
 // All operations, by the kind of map, and doing one.
 
 import { fromShape } from './layers.mjs'
-import { personLifted, POSE, withPeople } from './pose.mjs'
+import { POSE, withPeople } from './pose.mjs'
 import { Gone } from './regions.mjs'
 import { SEGMENTATION, taken as takenOfClasses } from './segmentation.mjs'
 import { RecipeError, start as withoutPeople } from './state.mjs'
@@ -36,7 +36,7 @@ export function apply(state, operation) {
 
 /** The layer that a lift would make, or null if there is nothing to be taken. */
 export function lifted(state, lift) {
-  if (state.variable === 'pose') return personLifted(state, lift)
+  if (state.variable === 'pose') return apply(state, lift).state.layers.find(({ id }) => id === lift.id) ?? null
   try {
     const shape = state.variable === 'segmentation' ? takenOfClasses(state, lift) : takenOfLevels(state, lift)
     return fromShape(lift.id, shape, state.ground)

@@ -5,9 +5,9 @@
 // joints: [x, y] in pixels from the left and the upper edge, or null.
 
 import { intersection } from './boxes.mjs'
-import { about, after } from './layers.mjs'
+import { after } from './layers.mjs'
 import { Gone } from './regions.mjs'
-import { find, moved, pairOf, RecipeError, SHARED, turn, withLayer } from './state.mjs'
+import { find, moved, RecipeError, SHARED, transformed, withLayer } from './state.mjs'
 
 export const JOINTS = [
   'nose', 'neck', 'right shoulder', 'right elbow', 'right wrist', 'left shoulder', 'left elbow', 'left wrist', 'right hip', 'right knee',
@@ -29,15 +29,15 @@ const FAR = 10 // a point more than so many pictures away is not drawn
 const hangsOn = new Map(LIMBS.map(([start, end]) => [end, start]))
 
 /** Half the width of a limb on a map, in pixels. */
-export const radiusOf = ({ width, height }, bold) => Math.max(4 * ((bold * Math.min(height, width)) / 512), 0.5)
+const radiusOf = ({ width, height }, bold) => Math.max(4 * ((bold * Math.min(height, width)) / 512), 0.5)
 
 /** The joints farther from the neck on the same limb. */
-export function hanging(joint) {
-  return JOINTS.keys().filter((k) => {
+function hanging(joint) {
+  return [...JOINTS.keys()].filter((k) => {
     let way = k
     while (hangsOn.has(way) && way !== joint) way = hangsOn.get(way)
     return way === joint && k !== joint
-  }).toArray()
+  })
 }
 
 /** Where a joint that is missing would be, going by one that is there: [x, y] of the edges of pixels. */
@@ -62,7 +62,7 @@ export function extentOf(joints) {
 }
 
 /** radius: of what is drawn of the person, in pixels. frame: {width, height, matrix} of the rectangle around the joints, if it is known. */
-export function person(joints, id, radius, frame = null) {
+function person(joints, id, radius, frame = null) {
   const [left, top, right, bottom] = extentOf(joints)
   const { width, height, matrix } = frame ?? { width: right - left, height: bottom - top, matrix: [1, 0, left, 0, 1, top] }
   const [a, b, c, d, e, f] = matrix
@@ -81,12 +81,6 @@ export function withPeople(state, { people = [], bold = 1, bright = false }) {
   const radius = radiusOf(state.given, bold)
   const ground = { ...state.ground, data: new Int16Array(state.given.data.length) }
   return { ...state, ground, radius, bright, layers: people.map((joints) => person(joints, null, radius)) }
-}
-
-/** The person that a lift would name, or null. */
-export function personLifted(state, { id, at }) {
-  const place = nearest(state, at)
-  return place < 0 ? null : Object.freeze({ ...state.layers[place], id })
 }
 
 const middleOf = ([x, y]) => [x + 0.5, y + 0.5] // of a pixel
@@ -118,21 +112,17 @@ function added(state, one, place = state.layers.length) {
 const changed = (state, place, joints) => withLayer(state, place, person(joints, state.layers[place].id, state.radius))
 
 export const POSE = {
-  lift(state, lift) {
-    const one = personLifted(state, lift)
-    if (!one) throw new Gone('there is no person on the map who is not taken yet')
-    return withLayer(state, nearest(state, lift.at), one)
+  lift(state, { id, at }) {
+    const place = nearest(state, at)
+    if (place < 0) throw new Gone('there is no person on the map who is not taken yet')
+    return withLayer(state, place, Object.freeze({ ...state.layers[place], id }))
   },
 
   transform(state, { target, flip, scale = 1, rotate = 0, move = [0, 0] }) {
     const place = find(state, target)
     let one = state.layers[place]
-    const { centre } = one
-    const [sx, sy] = pairOf(scale)
     if (flip) one = person(MIRRORED.map((k) => one.joints[k]), one.id, one.radius, one)
-    one = then(one, about(centre, [(flip === 'horizontal' ? -1 : 1) * sx, 0, 0, (flip === 'vertical' ? -1 : 1) * sy]))
-    if (rotate) one = then(one, about(centre, turn(rotate)))
-    return withLayer(state, place, then(one, moved(move)))
+    return withLayer(state, place, transformed(one, then, { flip, scale, rotate, move }))
   },
 
   duplicate(state, { target, id, move = [0, 0] }) {

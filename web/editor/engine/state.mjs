@@ -126,8 +126,17 @@ export function draw(state, operation, shape, labels) {
 }
 
 export const moved = ([dx, dy]) => [1, 0, dx, 0, 1, dy]
-export const pairOf = (scale) => (Array.isArray(scale) ? scale : [scale, scale])
+const pairOf = (scale) => (Array.isArray(scale) ? scale : [scale, scale])
 export const inOrder = ([x0, y0, x1, y1]) => [Math.min(x0, x1), Math.min(y0, y1), Math.max(x0, x1), Math.max(y0, y1)]
+
+/** Something flipped, scaled and turned about its centre, then moved; `does`: what does a matrix to it. */
+export function transformed(one, does, { flip, scale, rotate, move }) {
+  const { centre } = one
+  const [sx, sy] = pairOf(scale)
+  one = does(one, about(centre, [(flip === 'horizontal' ? -1 : 1) * sx, 0, 0, (flip === 'vertical' ? -1 : 1) * sy]))
+  if (rotate) one = does(one, about(centre, turn(rotate)))
+  return does(one, moved(move))
+}
 
 // -- the operations that all kinds of maps have ------------------------------------------------------------------
 
@@ -136,11 +145,7 @@ export const SHARED = {
     const place = find(state, target)
     let one = state.layers[place]
     if (flip === 'horizontal' && state.mirrored && hasParts(one)) one = relabelled(one, (label) => state.mirrored.get(label) ?? label)
-    const { centre } = one
-    const [sx, sy] = pairOf(scale)
-    one = then(one, about(centre, [(flip === 'horizontal' ? -1 : 1) * sx, 0, 0, (flip === 'vertical' ? -1 : 1) * sy]))
-    if (rotate) one = then(one, about(centre, turn(rotate)))
-    return withLayer(state, place, then(one, moved(move)))
+    return withLayer(state, place, transformed(one, then, { flip, scale, rotate, move }))
   },
 
   duplicate(state, { target, id, move = [0, 0] }) {

@@ -134,10 +134,36 @@ export class PickTool extends Tool {
   }
 }
 
+/** What is dragged from one pixel to another; a subclass has went(from, to). */
+export class WayTool extends Tool {
+  from = null
+  to = null
+
+  down({ pixel }) {
+    this.from = this.to = pixel
+  }
+
+  move({ pixel }) {
+    if (!this.from) return
+    this.to = pixel
+    this.view.touch()
+  }
+
+  up() {
+    const { from, to } = this
+    this.from = null
+    if (from) this.went(from, to)
+  }
+
+  cancel() {
+    const busy = this.from !== null
+    this.from = null
+    return busy
+  }
+}
+
 /** Line, rectangle and ellipse: dragged from one corner to the other. */
-export class DragTool extends Tool {
-  #from = null
-  #to = null
+export class DragTool extends WayTool {
   #even = false
 
   constructor(model, view, op) {
@@ -145,21 +171,14 @@ export class DragTool extends Tool {
     this.op = op
   }
 
-  down({ pixel }) {
-    this.#from = this.#to = pixel
-  }
-
-  move({ pixel }, event) {
-    if (!this.#from) return
-    this.#to = pixel
-    this.#even = event.shiftKey
-    this.view.touch()
+  move(point, event) {
+    if (this.from) this.#even = event.shiftKey
+    super.move(point)
   }
 
   /** The two corners; with Shift as far apart in both directions (line: level, upright or at 45 degrees). */
-  #ends() {
-    const [x, y] = this.#from
-    let [dx, dy] = [this.#to[0] - x, this.#to[1] - y]
+  #ends([x, y], to) {
+    let [dx, dy] = [to[0] - x, to[1] - y]
     if (this.#even) {
       const side = Math.max(Math.abs(dx), Math.abs(dy))
       const [wide, high] = [Math.abs(dx) * 2 > Math.abs(dy), Math.abs(dy) * 2 > Math.abs(dx)]
@@ -171,25 +190,17 @@ export class DragTool extends Tool {
     return [[x, y], [x + dx, y + dy]]
   }
 
-  up() {
-    if (!this.#from) return
-    const [[x0, y0], [x1, y1]] = this.#ends()
-    this.#from = null
+  went(...way) {
+    const [[x0, y0], [x1, y1]] = this.#ends(...way)
     const operation = { op: this.op, ...this.model.ink }
     if (this.op === 'line') Object.assign(operation, { points: [[x0, y0], [x1, y1]], size: this.model.size })
     else operation.box = [Math.min(x0, x1), Math.min(y0, y1), Math.max(x0, x1) + 1, Math.max(y0, y1) + 1]
     this.model.draw(operation)
   }
 
-  cancel() {
-    const busy = this.#from !== null
-    this.#from = null
-    return busy
-  }
-
   paint(context, view) {
-    if (!this.#from) return
-    const [from, to] = this.#ends()
+    if (!this.from) return
+    const [from, to] = this.#ends(this.from, this.to)
     context.fillStyle = this.colour()
     if (this.op === 'line') {
       context.lineCap = 'round'
@@ -250,41 +261,20 @@ export class PolygonTool extends Tool {
 }
 
 /** Levels that change evenly along a line that is dragged; inside of the outline that is selected, if one is. */
-export class GradientTool extends Tool {
-  #from = null
-  #to = null
-
-  down({ pixel }) {
-    this.#from = this.#to = pixel
-  }
-
-  move({ pixel }) {
-    if (!this.#from) return
-    this.#to = pixel
-    this.view.touch()
-  }
-
-  up() {
-    const [from, to] = [this.#from, this.#to]
-    this.#from = null
-    if (!from || (from[0] === to[0] && from[1] === to[1])) return
+export class GradientTool extends WayTool {
+  went(from, to) {
+    if (from[0] === to[0] && from[1] === to[1]) return
     const { selection, class: start, end } = this.model
     const within = selection?.first.length ? selection.lift.within : undefined
     this.model.draw({ op: 'gradient', from, to, values: [start, end], ...(within ? { within } : {}) })
   }
 
-  cancel() {
-    const busy = this.#from !== null
-    this.#from = null
-    return busy
-  }
-
   paint(context, view) {
     const { selection } = this.model
     if (selection?.first.length && selection.lift.within) drawPath(context, view, selection.lift.within, true)
-    if (!this.#from) return
-    drawPath(context, view, [this.#from, this.#to], false)
-    for (const [[x, y], level] of [[this.#from, this.model.class], [this.#to, this.model.end]]) {
+    if (!this.from) return
+    drawPath(context, view, [this.from, this.to], false)
+    for (const [[x, y], level] of [[this.from, this.model.class], [this.to, this.model.end]]) {
       context.beginPath()
       context.arc(...view.toScreen(x + 0.5, y + 0.5), 6 * view.ratio, 0, 2 * Math.PI)
       context.fillStyle = this.model.classes.get(level)[2]

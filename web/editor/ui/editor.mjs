@@ -27,7 +27,8 @@ export class Editor {
   /**
    * source: {variable, map, second, picture, classes, nothing, objects, mark, pictures}: kind of map, labels, an image or null
    * under the map, [[index, name, colour, isThing], ...], [[name, [class, ...]], ...] or null, and the fingerprint of the map.
-   * Pose maps: the joints of their people and how bold they are drawn. Depth maps and sketches need no classes; sketches need letters (`Letters`, those of the recipe loaded) and fonts, see `textPanel`.
+   * Pose maps need people, bold and bright, see `start` in state.mjs. Depth maps and sketches need no classes; sketches need letters
+   * (`Letters`, those of the recipe loaded) and fonts, see `textPanel`.
    * recipe: text. commit(recipe text, session): is called when the user is done; may throw. closed(): at the end.
    */
   constructor({ source, recipe = '', words = {}, commit, closed = () => {} }) {
@@ -103,7 +104,7 @@ export class Editor {
     this.doneButton = button('done', () => this.done(), { class: 'fgdm-main', title: 'Ctrl+Enter' })
     this.sizeInput = h('input', { type: 'range', min: 1, max: 255, step: 2, 'aria-label': t('size'), oninput: () => model.set({ size: Number(this.sizeInput.value) }) })
     this.sizeText = h('output', {})
-    const opacity = h('input', { type: 'range', min: 0, max: 100, value: 100 * (this.kind.opacity ?? 1), 'aria-label': t('map_opacity'), oninput: () => view.setOpacity(opacity.value / 100) })
+    const opacity = h('input', { type: 'range', min: 0, max: 100, value: 100 * view.opacity, 'aria-label': t('map_opacity'), oninput: () => view.setOpacity(opacity.value / 100) })
     this.hint = h('span', { class: 'fgdm-hint' })
     this.under = h('span', { class: 'fgdm-under' })
     this.banner = h('div', { class: 'fgdm-banner', role: 'alert' })

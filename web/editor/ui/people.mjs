@@ -2,11 +2,11 @@
 
 import { extentOf, JOINTS, likely, LIMBS } from '../engine/pose.mjs'
 import { newId } from '../engine/recipe.mjs'
-import { Tool } from './drawing.mjs'
+import { WayTool } from './drawing.mjs'
 import { h } from './dom.mjs'
 import { Model } from './model.mjs'
 import { section } from './panels.mjs'
-import { drawPath, extent, handleNear, paintBox, REACH, resized, STILL, turned } from './select.mjs'
+import { drawPath, extent, GestureTool, handleNear, paintBox, REACH, resized, turned } from './select.mjs'
 
 const DOT = 5 // radius of a joint of the person that is selected, in CSS pixels
 const LEAST = 8 // pixels of the map that a person who is dragged open is high at least
@@ -77,29 +77,26 @@ function offLine([x, y], [ax, ay], [bx, by]) {
 const nearest = (all, reach) => all.filter(([far]) => far <= reach).sort((a, b) => a[0] - b[0])[0]
 
 /** Takes joints and people: drag a joint, a limb, or a handle of the box around the person. */
-export class PeopleTool extends Tool {
-  cursor = 'default'
-  #gesture = null
-
+export class PeopleTool extends GestureTool {
   down(point, event) {
     const { model } = this
     const reach = (REACH * this.view.ratio) / this.view.scale
     const chosen = model.selection
     const own = chosen && nearest(this.#joints(chosen.layer, point), reach)
-    if (own) return this.#begin('joint', point, event, own[1])
+    if (own) return this.begin('joint', point, event, { joint: own[1] })
     const handle = chosen && handleNear(this.view, extent(chosen.layer), point)
-    if (handle) return this.#begin(handle, point, event)
+    if (handle) return this.begin(handle, point, event)
     const { layers } = model.session.committed
     const joint = nearest(layers.flatMap((one, place) => this.#joints(one, point).map(([far, k]) => [far, [place, k]])), reach)
     if (joint) {
       model.selectPerson(joint[1][0])
-      return this.#begin('joint', point, event, joint[1][1])
+      return this.begin('joint', point, event, { joint: joint[1][1] })
     }
     const limb = nearest(layers.flatMap((one, place) => this.#limbs(one, point).map((far) => [far, place])), reach)
     if (limb) model.selectPerson(limb[1])
     else if (!chosen || !inside(extentOf(chosen.layer.joints), point)) return model.select(null)
     model.set({ joint: null })
-    this.#begin('move', point, event)
+    this.begin('move', point, event)
   }
 
   #joints({ joints }, { x, y }) {
@@ -110,22 +107,7 @@ export class PeopleTool extends Tool {
     return LIMBS.flatMap(([a, b]) => (joints[a] && joints[b] ? [offLine([x, y], joints[a], joints[b])] : []))
   }
 
-  #begin(kind, point, event, joint = null) {
-    const { layer, first } = this.model.selection
-    this.#gesture = { kind, joint, from: point, start: [event.clientX, event.clientY], layer, first, box: extent(layer), operation: null }
-  }
-
-  move(point, event) {
-    const gesture = this.#gesture
-    if (!gesture) return
-    const far = Math.hypot(event.clientX - gesture.start[0], event.clientY - gesture.start[1])
-    if (!gesture.operation && far < STILL) return
-    gesture.operation = this.#operation(gesture, point, event)
-    this.model.session.draft(gesture.first, gesture.operation)
-    this.view.touch()
-  }
-
-  #operation({ kind, joint, from, layer, box }, point, event) {
+  operation({ kind, joint, from, layer, box }, point, event) {
     const { model } = this
     const way = [Math.round(point.x - from.x), Math.round(point.y - from.y)]
     if (kind === 'joint') return model.putJoint(joint, layer.joints[joint].map((at, axis) => at + way[axis]), event.shiftKey)
@@ -136,20 +118,8 @@ export class PeopleTool extends Tool {
   }
 
   up() {
-    const gesture = this.#gesture
-    this.#gesture = null
-    if (!gesture) return
-    const { model } = this
-    model.session.endDraft()
-    if (gesture.operation) model.session.do(...gesture.first, gesture.operation)
-    if (gesture.joint !== null) model.set({ joint: gesture.joint })
-  }
-
-  cancel() {
-    const busy = this.#gesture !== null
-    this.#gesture = null
-    this.model.session.endDraft()
-    return busy
+    const gesture = this.end()
+    if (gesture?.kind === 'joint') this.model.set({ joint: gesture.joint })
   }
 
   paint(context, view) {
@@ -173,37 +143,15 @@ export class PeopleTool extends Tool {
 const inside = ([left, top, right, bottom], { x, y }) => x >= left && x <= right && y >= top && y <= bottom
 
 /** Adds a person: a click, or dragged open from above the head to below the feet. */
-export class PersonTool extends Tool {
-  #from = null
-  #to = null
-
-  down({ pixel }) {
-    this.#from = this.#to = pixel
-  }
-
-  move({ pixel }) {
-    if (!this.#from) return
-    this.#to = pixel
-    this.view.touch()
-  }
-
-  up() {
-    const [from, to] = [this.#from, this.#to]
-    this.#from = null
-    if (!from) return
+export class PersonTool extends WayTool {
+  went(from, to) {
     const height = Math.abs(to[1] - from[1])
     if (height < LEAST) this.model.add(from, Math.round(USUAL * this.model.session.map.height))
     else this.model.add([(from[0] + to[0]) / 2, (from[1] + to[1]) / 2], height)
   }
 
-  cancel() {
-    const busy = this.#from !== null
-    this.#from = null
-    return busy
-  }
-
   paint(context, view) {
-    if (this.#from) drawPath(context, view, [this.#from, this.#to], false)
+    if (this.from) drawPath(context, view, [this.from, this.to], false)
   }
 }
 

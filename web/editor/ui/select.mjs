@@ -8,7 +8,7 @@ const HANDLE = 5 // half the side of a handle, in CSS pixels; what is this near 
 export const REACH = 9
 const NEAR = 4 // CSS pixels that a line of a sketch may be off
 const STEM = 26 // how far the handle that turns stands off
-export const STILL = 4 // CSS pixels that a pointer may go before a click becomes a drag
+const STILL = 4 // CSS pixels that a pointer may go before a click becomes a drag
 const SNAP = 6 // CSS pixels within which a box jumps to an edge or the middle of the map
 const TURN_STEP = 15
 
@@ -73,19 +73,64 @@ export function paintBox(context, view, box) {
   }
 }
 
-export class SelectTool {
+/**
+ * A tool that drags what is selected. gesture, while it lasts: kind, from, start (in CSS pixels), layer and first (of the selection),
+ * box, moved: has the pointer gone anywhere? operation: what that would do, or null. A subclass has operation(gesture, point, event).
+ */
+export class GestureTool {
   cursor = 'default'
-  #gesture = null
+  gesture = null
 
   constructor(model, view) {
     this.model = model
     this.view = view
   }
 
+  begin(kind, point, event, more = {}) {
+    const { layer, first } = this.model.selection
+    const start = [event.clientX, event.clientY]
+    this.gesture = { kind, from: point, start, layer, first, box: extent(layer), moved: false, operation: null, ...more }
+  }
+
+  /** Does the pointer have to go some way before anything happens? */
+  waits() {
+    return true
+  }
+
+  move(point, event) {
+    const { gesture } = this
+    if (!gesture) return
+    const far = Math.hypot(event.clientX - gesture.start[0], event.clientY - gesture.start[1])
+    if (!gesture.moved && this.waits(gesture) && far < STILL) return
+    gesture.moved = true
+    gesture.operation = this.operation(gesture, point, event)
+    this.model.session.draft(gesture.first, gesture.operation)
+    this.view.touch()
+  }
+
+  /** Make what was shown; gives the gesture that has ended, or null. */
+  end() {
+    const { gesture, model: { session } } = this
+    this.gesture = null
+    if (!gesture) return null
+    session.endDraft()
+    if (gesture.operation) session.do(...gesture.first, gesture.operation)
+    return gesture
+  }
+
+  cancel() {
+    const busy = this.gesture !== null
+    this.gesture = null
+    this.model.session.endDraft()
+    return busy
+  }
+}
+
+export class SelectTool extends GestureTool {
   down(point, event) {
     const { model } = this
     const handle = model.selection && handleNear(this.view, extent(model.selection.layer), point)
-    if (handle) return this.#begin(handle, point, event)
+    if (handle) return this.begin(handle, point, event)
     const waiting = model.waiting
     model.selectAt(point.pixel, Math.min(8, Math.round((NEAR * this.view.ratio) / this.view.scale)))
     if (waiting) {
@@ -93,22 +138,15 @@ export class SelectTool {
       model.putBehind(waiting)
       return
     }
-    if (model.selection) this.#begin('move', point, event)
+    if (model.selection) this.begin('move', point, event)
   }
 
-  #begin(kind, point, event) {
-    const { layer, first } = this.model.selection
-    this.#gesture = { kind, from: point, start: [event.clientX, event.clientY], layer, first, box: extent(layer), change: null }
+  waits({ kind }) {
+    return kind === 'move'
   }
 
-  move(point, event) {
-    const gesture = this.#gesture
-    if (!gesture) return
-    const far = Math.hypot(event.clientX - gesture.start[0], event.clientY - gesture.start[1])
-    if (!gesture.change && gesture.kind === 'move' && far < STILL) return
-    gesture.change = this.#change(gesture, point, event)
-    this.model.session.draft(gesture.first, this.model.transform(gesture.change))
-    this.view.touch()
+  operation(gesture, point, event) {
+    return this.model.transform(this.#change(gesture, point, event))
   }
 
   #change(gesture, point, event) {
@@ -132,27 +170,14 @@ export class SelectTool {
   }
 
   up() {
-    const gesture = this.#gesture
-    this.#gesture = null
-    if (!gesture?.change) return
-    const operation = this.model.transform(gesture.change)
-    this.model.session.endDraft()
-    if (operation) this.model.session.do(...gesture.first, operation)
-    this.model.selectLayer(this.model.selection?.id ?? operation?.target)
-  }
-
-  cancel() {
-    const busy = this.#gesture !== null
-    this.#gesture = null
-    this.model.session.endDraft()
-    return busy
+    const gesture = this.end()
+    if (gesture?.moved) this.model.selectLayer(this.model.selection?.id ?? gesture.operation?.target)
   }
 
   paint(context, view) {
     const { selection, session } = this.model
     if (!selection) return
-    const gesture = this.#gesture
-    const shown = gesture?.change ? (session.state.layers.find((one) => one.id === selection.id) ?? selection.layer) : selection.layer
+    const shown = this.gesture?.moved ? (session.state.layers.find((one) => one.id === selection.id) ?? selection.layer) : selection.layer
     outlineOf(context, shown, view, view.ratio)
     paintBox(context, view, extent(shown))
   }
